@@ -1,0 +1,1 @@
+"""From folders of photos to batches: index, decode, transforms, sampler, loader."""

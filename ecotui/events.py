@@ -1,0 +1,452 @@
+"""Every fact the engine can state. Past tense, frozen, never renamed or re-used.
+
+The loop in pseudocode, each event at its place:
+
+    EngineStarted                           before anything heavy is imported
+    SetupAdvanced ...                       loading libraries, reading the data, building the model
+    RunStarted                              announces the stages to come
+    StageStarted("train")
+        for each epoch:
+            EpochStarted
+            for each step:
+                StepsTaken                  all steps since the last one; at most 2 a second
+                SampleSetAside              a file that could not be read, by name
+                CheckpointSaved             at the interval, and on request
+            StageStarted("validate"), StageAdvanced ..., StageFinished
+            ValidationFinished              per class
+            BestCheckpointChanged           the best one so far, as it is saved
+            EpochFinished
+            CheckpointSaved, CheckpointDropped
+    StageFinished
+    StageStarted("test") ... ValidationFinished(split="test") ... StageFinished
+    RunFinished
+    at any time: Heartbeat, LogWritten, HealthAlerted, CommandAnswered
+
+How a run may end:
+
+    all epochs, or early stopping    RunFinished   exit 0
+    asked to stop                    RunStopped    exit 75, resumable
+    a guard gave up                  RunFailed     exit 4
+    out of memory, all else tried    RunFailed     exit 6
+    exception                        RunFailed     exit 1
+    wrong configuration or data      RunFailed     exit 2, `discard` set: nothing was begun
+    preflight says no                RunFailed     exit 3
+    the environment is broken        RunFailed     exit 5
+    killed, aborted, power           EngineLost    exit 1; made by readers, never written
+
+Non-finite numbers travel as null, with the field's name in `nonfinite`. Text
+that came from outside has passed `ecotui.text.visible`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Severity = Literal["note", "warning", "critical"]
+SplitName = Literal["train", "val", "test"]
+
+
+class Event(BaseModel):
+    """The envelope that every event carries."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    seq: int = 0
+    """1, 2, 3 and so on in one run, without gaps, across attempts."""
+    at: float = 0.0
+    """Wall clock, unix seconds."""
+    since_start: float = 0.0
+    """Monotonic seconds since the engine of this attempt started."""
+    nonfinite: tuple[str, ...] = ()
+    """Names of the fields that were NaN or infinite, and so are null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_what_is_not_finite(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        bad = [
+            name
+            for name, value in fields.items()
+            if type(value) is float and not math.isfinite(value)
+        ]
+        if not bad:
+            return fields
+        return {**fields, **dict.fromkeys(bad), "nonfinite": tuple(bad)}
+
+
+class Record(BaseModel):
+    """A frozen part of an event."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class EngineStarted(Event):
+    """The engine's process is up; nothing heavy is imported yet."""
+
+    kind: Literal["engine_started"] = "engine_started"
+    run_id: str
+    pid: int
+    host: str
+    version: str
+    """Of ecotui."""
+    attempt: int = 1
+    """1 for a new run, one more for each resumption."""
+
+
+class SetupAdvanced(Event):
+    """A part of the preparation has begun (loading libraries, reading the data, ...)."""
+
+    kind: Literal["setup_advanced"] = "setup_advanced"
+    doing: str
+    """What is being done, for a person."""
+
+
+class RunStarted(Event):
+    """Everything is built; the stages named are about to follow."""
+
+    kind: Literal["run_started"] = "run_started"
+    stages: tuple[str, ...]
+    model: str
+    num_parameters: int
+    image_size: int
+    """Side of the square input, pixels."""
+    class_names: tuple[str, ...]
+    """At most 100; `num_classes` is the whole count."""
+    num_classes: int
+    num_train: int
+    num_val: int
+    num_test: int
+    epochs: int
+    steps_per_epoch: int
+    max_steps: int | None
+    """Optimizer steps after which the run ends at the latest."""
+    batch_size: int
+    """Images an optimizer step."""
+    micro_batch_size: int
+    """Images a forward pass."""
+    device: str
+    precision: str
+    metric: str
+    """What chooses the best checkpoint."""
+    seed: int
+
+
+class Heartbeat(Event):
+    """The engine is alive; whether it gets anywhere is `seconds_since_progress`."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+    step: int
+    seconds_since_progress: float
+
+
+class StageStarted(Event):
+    """A stage has begun."""
+
+    kind: Literal["stage_started"] = "stage_started"
+    stage: str
+    total: int
+    """How many units the stage will advance by; 0 when unknown."""
+    unit: str
+    """Of `total`, in the plural: images, files, steps."""
+
+
+class StageAdvanced(Event):
+    """A stage has done more units; at most twice a second."""
+
+    kind: Literal["stage_advanced"] = "stage_advanced"
+    stage: str
+    done: int
+
+
+class StageFinished(Event):
+    """A stage has ended."""
+
+    kind: Literal["stage_finished"] = "stage_finished"
+    stage: str
+    seconds: float
+
+
+class EpochStarted(Event):
+    """An epoch has begun."""
+
+    kind: Literal["epoch_started"] = "epoch_started"
+    epoch: int
+    """From 1."""
+    epochs: int
+    steps: int
+    """Optimizer steps in this epoch."""
+    step: int
+    """Steps of the run done so far."""
+
+
+class StepsTaken(Event):
+    """Optimizer steps since the last such event; at most twice a second, and at epoch end."""
+
+    kind: Literal["steps_taken"] = "steps_taken"
+    epoch: int
+    step: int
+    """Steps of the run done so far."""
+    step_in_epoch: int
+    num_steps: int
+    """Steps that this event covers."""
+    loss: float | None
+    """Mean training loss over these steps, nats."""
+    accuracy: float | None
+    """Top-1 over these steps, 0 to 1; null where mixed images have no single label."""
+    gradient_norm: float | None
+    """L2 norm of all gradients before clipping, of the last step covered."""
+    learning_rate: float
+    """Largest over the parameter groups."""
+    images_per_second: float | None
+    loader_wait_fraction: float | None
+    """Share of the time spent waiting for data, 0 to 1."""
+
+
+class SampleSetAside(Event):
+    """A file could not be used; it is left out and the batch goes on."""
+
+    kind: Literal["sample_set_aside"] = "sample_set_aside"
+    path: str
+    """Relative to the data root."""
+    reason: str
+    split: SplitName
+    step: int
+
+
+class ClassScore(Record):
+    """How one class is recognised."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Images of this class in the split."""
+
+
+class ValidationFinished(Event):
+    """A pass over the validation or test split has ended."""
+
+    kind: Literal["validation_finished"] = "validation_finished"
+    split: SplitName
+    epoch: int
+    step: int
+    num_images: int
+    loss: float | None
+    """Mean cross-entropy, nats."""
+    accuracy: float
+    """Top-1, 0 to 1."""
+    accuracy_top5: float
+    """Top-5, 0 to 1; equal to 1 by definition with five classes or fewer."""
+    macro_f1: float
+    """Mean F1 over the classes that occur in the split, 0 to 1."""
+    per_class: tuple[ClassScore, ...]
+    """In class order; at most 100, then the 100 with the lowest F1."""
+    num_classes: int
+    file: str
+    """Per-class figures of all classes and the confusion matrix, relative to the run."""
+    seconds: float
+
+
+class EpochFinished(Event):
+    """An epoch, its validation included, has ended."""
+
+    kind: Literal["epoch_finished"] = "epoch_finished"
+    epoch: int
+    step: int
+    train_loss: float | None
+    train_accuracy: float | None
+    seconds: float
+    images_per_second: float | None
+    learning_rate: float
+    num_set_aside: int
+    """Samples left out so far in the run."""
+
+
+class CheckpointSaved(Event):
+    """A checkpoint is committed: it can be loaded from now on."""
+
+    kind: Literal["checkpoint_saved"] = "checkpoint_saved"
+    path: str
+    """Relative to the run directory."""
+    epoch: int
+    """Epochs done."""
+    step: int
+    num_bytes: int
+    seconds: float
+    reason: Literal["interval", "epoch", "request", "stop", "end"]
+
+
+class CheckpointDropped(Event):
+    """A checkpoint was removed by the retention rule."""
+
+    kind: Literal["checkpoint_dropped"] = "checkpoint_dropped"
+    path: str
+
+
+class BestCheckpointChanged(Event):
+    """A new best model is saved."""
+
+    kind: Literal["best_checkpoint_changed"] = "best_checkpoint_changed"
+    path: str
+    """Relative to the run directory."""
+    epoch: int
+    step: int
+    metric: str
+    value: float
+    accuracy: float
+    macro_f1: float
+
+
+class HealthAlerted(Event):
+    """Something a person should know about the run's health."""
+
+    kind: Literal["health_alerted"] = "health_alerted"
+    severity: Severity
+    code: str
+    """Stable name of the alert, one page of the documentation each."""
+    message: str
+    advice: str
+
+
+class LogWritten(Event):
+    """A remark in words."""
+
+    kind: Literal["log_written"] = "log_written"
+    severity: Severity
+    message: str
+
+
+class CommandAnswered(Event):
+    """A request was accepted or refused."""
+
+    kind: Literal["command_answered"] = "command_answered"
+    command_id: str
+    command: str
+    accepted: bool
+    why: str
+
+
+class DatasetDescribed(Event):
+    """A folder of photos was looked at (the describe job)."""
+
+    kind: Literal["dataset_described"] = "dataset_described"
+    layout: str
+    class_names: tuple[str, ...]
+    """At most 100."""
+    num_classes: int
+    num_train: int
+    num_val: int
+    num_test: int
+    smallest_class: int
+    largest_class: int
+    median_width: int
+    """Pixels, over at most 200 files."""
+    median_height: int
+
+
+class ExportWritten(Event):
+    """Weights were written in another form (the export job)."""
+
+    kind: Literal["export_written"] = "export_written"
+    path: str
+    format: str
+    source: str
+    """The checkpoint they came from."""
+    num_bytes: int
+
+
+class RunFinished(Event):
+    """The job is done: all epochs, early stopping, or the step limit."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    why: Literal["epochs", "early_stopping", "max_steps", "job"]
+    epochs_done: int
+    epochs_planned: int
+    step: int
+    best_checkpoint: str | None
+    """Relative to the run directory."""
+    seconds: float
+
+
+class RunStopped(Event):
+    """Stopped on request, with a checkpoint of this step."""
+
+    kind: Literal["run_stopped"] = "run_stopped"
+    reason: str
+    epoch: int
+    step: int
+    checkpoint: str | None
+    """Relative to the run directory; null where nothing had been trained yet."""
+    exit_code: int = 75
+
+
+class RunFailed(Event):
+    """The run cannot go on; three lines for a person."""
+
+    kind: Literal["run_failed"] = "run_failed"
+    what: str
+    expected: str
+    remedy: str
+    exit_code: int
+    checkpoint: str | None
+    """Last good one, relative to the run directory."""
+    discard: bool
+    """True when no stage had begun: the directory holds nothing worth keeping."""
+
+
+class EngineLost(Event):
+    """The engine is gone without a last word. Made by readers, never written."""
+
+    kind: Literal["engine_lost"] = "engine_lost"
+    last_words: tuple[str, ...]
+    """The tail of engine.log."""
+    checkpoint: str | None
+    """Last committed one, relative to the run directory."""
+
+
+AnyEvent = Annotated[
+    EngineStarted
+    | SetupAdvanced
+    | RunStarted
+    | Heartbeat
+    | StageStarted
+    | StageAdvanced
+    | StageFinished
+    | EpochStarted
+    | StepsTaken
+    | SampleSetAside
+    | ValidationFinished
+    | EpochFinished
+    | CheckpointSaved
+    | CheckpointDropped
+    | BestCheckpointChanged
+    | HealthAlerted
+    | LogWritten
+    | CommandAnswered
+    | DatasetDescribed
+    | ExportWritten
+    | RunFinished
+    | RunStopped
+    | RunFailed
+    | EngineLost,
+    Field(discriminator="kind"),
+]
+
+TERMINAL_KINDS = frozenset({"run_finished", "run_stopped", "run_failed", "engine_lost"})
+"""Nothing follows one of these in an attempt."""
+
+_adapter: TypeAdapter[AnyEvent] | None = None
+
+
+def event_adapter() -> TypeAdapter[AnyEvent]:
+    """Return the decoder of all kinds, built on first use (it costs about 100 ms)."""
+    global _adapter  # noqa: PLW0603
+    if _adapter is None:
+        _adapter = TypeAdapter(AnyEvent)
+    return _adapter

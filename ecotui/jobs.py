@@ -1,0 +1,47 @@
+"""What an engine can be asked to do in a directory of its own: `job.json`.
+
+Training is the job of a run directory; exporting weights and describing a
+folder of photos are short jobs with directories under `.jobs`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class TrainJob(BaseModel):
+    """Train what `config.toml` asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["train"] = "train"
+
+
+class ExportJob(BaseModel):
+    """Write the best weights of a run in another form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["export"] = "export"
+    run_path: str
+    """Absolute path of the run directory to export from."""
+    format: Literal["pth", "timm"]
+    """`pth`: a plain state dict; `timm`: a folder that `timm` loads as `local-dir:`."""
+    output: str
+    """Absolute path to write: a file for `pth`, a folder for `timm`; must not exist."""
+
+
+class DescribeJob(BaseModel):
+    """Look at a folder of photos: layout, classes, split and sizes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["describe"] = "describe"
+    data_root: str
+    """Absolute path of the folder."""
+
+
+Job = Annotated[TrainJob | ExportJob | DescribeJob, Field(discriminator="kind")]
+JOB_ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)

@@ -1,0 +1,193 @@
+"""Where things lie: the files of a run, the runs, the shipped configs, the user's own.
+
+Knows every file name of a run directory, and nothing of what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from ecotui.errors import UsageError
+from ecotui.text import listed, nearest, visible
+
+RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a run may be called: safe in every shell, file system and terminal."""
+
+RUNS_DIR_VARIABLE = "ECOTUI_RUNS_DIR"
+JOBS_FOLDER = ".jobs"
+"""Holds the directories of short jobs (export, describe) inside a runs directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The files of one run, by name."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, which is its directory's."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The request, as the person made it."""
+        return self.path / "config.toml"
+
+    @property
+    def resolved(self) -> Path:
+        """The same with everything that `auto` chose; running it repeats the run."""
+        return self.path / "resolved.toml"
+
+    @property
+    def job(self) -> Path:
+        """What the engine is to do here (see `ecotui.jobs`)."""
+        return self.path / "job.json"
+
+    @property
+    def events(self) -> Path:
+        """Every fact the engine stated, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def commands(self) -> Path:
+        """Every request made of the engine, one JSON object a line."""
+        return self.path / "commands.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """The engine's raw output: tracebacks and what libraries print."""
+        return self.path / "engine.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the living engine; JSON with pid, host and start time."""
+        return self.path / "engine.lock"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and hardware that the engine found."""
+        return self.path / "environment.json"
+
+    @property
+    def split(self) -> Path:
+        """CSV: path, label, split of every sample."""
+        return self.path / "split.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """CSV: a row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def quarantine(self) -> Path:
+        """Samples set aside and why, one JSON object a line."""
+        return self.path / "quarantine.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of committed checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        """Folder of per-class figures and confusion matrices, a JSON file an evaluation."""
+        return self.path / "evaluations"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of exported weights."""
+        return self.path / "exports"
+
+
+def choose_runs_dir(flag: str | None) -> Path:
+    """Return the runs directory: the flag, else ECOTUI_RUNS_DIR, else `./runs`."""
+    chosen = flag or os.environ.get(RUNS_DIR_VARIABLE) or "runs"
+    return Path(chosen).expanduser().absolute()
+
+
+def new_run_id(name: str, *, now: float | None = None) -> str:
+    """Return a name for a new run that sorts by time: ``digits-20261123-141502-3f9a``.
+
+    Args:
+        name: What the run is called by; anything outside letters, digits and ``-`` is dropped.
+        now: Unix seconds; the present when None.
+    """
+    stem = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:32] or "run"
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    return f"{stem}-{stamp}-{secrets.token_hex(2)}"
+
+
+def list_runs(runs_dir: Path) -> list[RunDir]:
+    """Return the runs of a directory, newest first by the time their config was written."""
+    if not runs_dir.is_dir():
+        return []
+    found: list[tuple[float, RunDir]] = []
+    for entry in runs_dir.iterdir():
+        run = RunDir(entry)
+        if not RUN_ID_PATTERN.fullmatch(entry.name):
+            continue
+        try:
+            found.append((run.config.stat().st_mtime, run))
+        except OSError:
+            continue
+    found.sort(key=lambda pair: (pair[0], pair[1].run_id), reverse=True)
+    return [run for _, run in found]
+
+
+def find_run(reference: str, runs_dir: Path) -> RunDir:
+    """Return the run that a person means: a path, an id, the start of one, or `latest`.
+
+    Raises:
+        UsageError: No run, or more than one, fits.
+    """
+    as_path = Path(reference).expanduser()
+    if as_path.name != reference and RunDir(as_path).config.is_file():
+        return RunDir(as_path.absolute())
+    runs = list_runs(runs_dir)
+    if reference == "latest" and runs:
+        return runs[0]
+    exact = [run for run in runs if run.run_id == reference]
+    fitting = exact or [run for run in runs if run.run_id.startswith(reference)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UsageError(
+            f"{len(fitting)} runs start with '{visible(reference)}'",
+            "the name of one run",
+            f"choose one of: {listed(run.run_id for run in fitting)}",
+        )
+    if RunDir(as_path).config.is_file():
+        return RunDir(as_path.absolute())
+    close = nearest(reference, (run.run_id for run in runs))
+    raise UsageError(
+        f"there is no run '{visible(reference)}' in {visible(runs_dir)}",
+        "a run's name, the start of one, its path, or 'latest'",
+        f"did you mean {listed(close)}?" if close else "see them all: ecotui runs",
+    )
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the shipped configs by name, from a wheel or from the repository."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def user_config() -> Path:
+    """Return the user's own config file, which every run starts from if it exists."""
+    return platformdirs.user_config_path("ecotui") / "config.toml"
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be made again, such as the demo's images."""
+    return platformdirs.user_cache_path("ecotui")
