@@ -120,7 +120,9 @@ def wait_for_stop(run: RunDir, emit: EventWriter, *, obeys: bool = True) -> None
     while True:
         found, offset = read_commands(run.commands, offset)
         for command in found:
-            emit(CommandAnswered(command_id=command.id, command=command.kind, accepted=True, why=""))
+            emit(
+                CommandAnswered(command_id=command.id, command=command.kind, accepted=True, why="")
+            )
             if isinstance(command, StopRun) and obeys:
                 path = save(emit, count)
                 emit(RunStopped(reason=command.reason, epoch=1, step=count, checkpoint=path))
