@@ -237,7 +237,6 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     """Run a command line; every failure becomes words and an exit code here."""
     try:
         result = cli.main(argv, prog_name="ecotui", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -246,9 +245,8 @@ def _exit_code(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        _leave_quietly()
-        return ExitCode.DONE
+    except SystemExit as left:
+        return _after_click_left(left)
     except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
         return _crash()
     return int(result or 0)
@@ -261,11 +259,12 @@ def _tell(error: EcoError) -> None:
         click.echo(visible(line), err=True)
 
 
-def _leave_quietly() -> None:
-    """Point stdout nowhere: flushing what is left would fail once more as Python exits."""
-    import os
+def _after_click_left(left: SystemExit) -> int:
+    """Return the code to end with: click leaves with 1 when nobody reads stdout any more."""
+    from click.utils import PacifyFlushWrapper
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    is_closed = isinstance(sys.stdout, PacifyFlushWrapper)
+    return ExitCode.DONE if is_closed else int(str(left.code or 0))
 
 
 def _crash() -> int:
