@@ -35,6 +35,15 @@ class _VerbOrConfig(click.Group):
             args = [_RUN, *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # Such as `ecotui runs | head`: enough was read.
+            _leave_quietly()
+            return ExitCode.DONE
+        return result
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return ["[OPTIONS] CONFIG", "| VERB ..."]
 
@@ -245,8 +254,6 @@ def _exit_code(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except SystemExit as left:
-        return _after_click_left(left)
     except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
         return _crash()
     return int(result or 0)
@@ -259,12 +266,13 @@ def _tell(error: EcoError) -> None:
         click.echo(visible(line), err=True)
 
 
-def _after_click_left(left: SystemExit) -> int:
-    """Return the code to end with: click leaves with 1 when nobody reads stdout any more."""
-    from click.utils import PacifyFlushWrapper
+def _leave_quietly() -> None:
+    """Point stdout nowhere: flushing what is left would fail once more as Python exits."""
+    import os
 
-    is_closed = isinstance(sys.stdout, PacifyFlushWrapper)
-    return ExitCode.DONE if is_closed else int(str(left.code or 0))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _crash() -> int:
