@@ -5,6 +5,7 @@ The loop in pseudocode, each event at its place:
     EngineStarted                           before anything heavy is imported
     SetupAdvanced ...                       loading libraries, reading the data, building the model
     RunStarted                              announces the stages to come
+    StageStarted("preflight"), CheckReported ..., StageFinished
     StageStarted("train")
         for each epoch:
             EpochStarted
@@ -45,6 +46,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+Verdict = Literal["pass", "note", "warn", "fail"]
 Severity = Literal["note", "warning", "critical"]
 SplitName = Literal["train", "val", "test"]
 
@@ -169,6 +171,21 @@ class StageFinished(Event):
     kind: Literal["stage_finished"] = "stage_finished"
     stage: str
     seconds: float
+
+
+class CheckReported(Event):
+    """A check of the environment, the data or the model has a verdict."""
+
+    kind: Literal["check_reported"] = "check_reported"
+    check: str
+    """Stable name of the check."""
+    verdict: Verdict
+    what: str
+    """What was seen."""
+    expected: str
+    """What should have been seen; empty where the check passed."""
+    remedy: str
+    """What to do; empty where there is nothing to do."""
 
 
 class EpochStarted(Event):
@@ -418,6 +435,7 @@ AnyEvent = Annotated[
     | StageStarted
     | StageAdvanced
     | StageFinished
+    | CheckReported
     | EpochStarted
     | StepsTaken
     | SampleSetAside

@@ -25,7 +25,8 @@ class EventWriter:
 
     Each event gets the next `seq` and both clocks. Terminal events are flushed
     to the disk, the others only handed to the system: telemetry may be lost in
-    a power cut, the end of a run should not be.
+    a power cut, the end of a run should not be. After a terminal event the
+    attempt says nothing more, whatever a thread still tries.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class EventWriter:
         self._started = monotonic_clock()
         self._guard = threading.Lock()
         self._seq = _mend_and_count(path)
+        self._has_ended = False
         self._descriptor = os.open(
             path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
@@ -47,6 +49,9 @@ class EventWriter:
     def __call__(self, event: Event) -> None:
         """Stamp and append one event."""
         with self._guard:
+            if self._has_ended:
+                return
+            self._has_ended = event.kind in TERMINAL_KINDS
             self._seq += 1
             stamped = event.model_copy(
                 update={
@@ -56,7 +61,7 @@ class EventWriter:
                 }
             )
             _write_all(self._descriptor, stamped.model_dump_json().encode() + b"\n")
-            if event.kind in TERMINAL_KINDS:
+            if self._has_ended:
                 os.fsync(self._descriptor)
 
     def sync(self) -> None:

@@ -24,7 +24,7 @@ from ecotui.engine.compute import (
 )
 from ecotui.engine.data.index import DataIndex, build_index, write_split
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
-from ecotui.engine.data.transforms import build_transforms
+from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
 from ecotui.engine.loss import Mixer, Objective, make_mixer, make_objective
@@ -59,6 +59,7 @@ class Parts:
     schedule: Schedule
     objective: Objective
     mixer: Mixer | None
+    transforms: Transforms
     train_loader: TrainLoader
     val_loader: EvalLoader
     test_loader: EvalLoader | None
@@ -137,7 +138,7 @@ def announce(parts: Parts) -> RunStarted:
     """Return the event that says what is about to be trained, on what."""
     index, train = parts.index, parts.config.train
     return RunStarted(
-        stages=("train", "validate", *(("test",) if parts.test_loader is not None else ())),
+        stages=_stages(parts),
         model=visible(parts.config.model.name),
         num_parameters=count_parameters(parts.trainable.network),
         image_size=parts.built.spec.image_size,
@@ -158,6 +159,12 @@ def announce(parts: Parts) -> RunStarted:
     )
 
 
+def _stages(parts: Parts) -> tuple[str, ...]:
+    before = {"off": (), "quick": ("preflight",), "full": ("audit", "preflight")}
+    after = () if parts.test_loader is None else ("test",)
+    return (*before[parts.config.preflight.level], "train", "validate", *after)
+
+
 def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:
     train, network = config.train, built.network
     network = network.to(compute.device)
@@ -174,7 +181,8 @@ def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compu
         optimizer=optimizer,
         scaler=make_scaler(compute),
     )
-    train_loader, val_loader, test_loader = _loaders(config, index, built, compute)
+    transforms = build_transforms(built.spec, config.augment)
+    train_loader, val_loader, test_loader = _loaders(config, index, transforms, compute)
     labels = index.labels[index.splits["train"]]
     num_classes = len(index.class_names)
     return Parts(
@@ -187,6 +195,7 @@ def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compu
         schedule=make_schedule(optimizer, train, steps_per_epoch=train_loader.steps_per_epoch),
         objective=make_objective(train, labels, num_classes, compute.device),
         mixer=make_mixer(config.augment, train, num_classes),
+        transforms=transforms,
         train_loader=train_loader,
         val_loader=val_loader,
         test_loader=test_loader,
@@ -199,9 +208,8 @@ def _compiled(network: nn.Module) -> nn.Module:
 
 
 def _loaders(
-    config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute
+    config: RunConfig, index: DataIndex, transforms: Transforms, compute: Compute
 ) -> tuple[TrainLoader, EvalLoader, EvalLoader | None]:
-    transforms = build_transforms(built.spec, config.augment)
     pin_memory = compute.device_type == "cuda"
     train_loader = TrainLoader(
         index,

@@ -112,6 +112,7 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
     from ecotui.engine.environment import describe_environment  # noqa: PLC0415
+    from ecotui.engine.preflight import preflight  # noqa: PLC0415
     from ecotui.engine.saving import Saver  # noqa: PLC0415
     from ecotui.engine.train_state import LoopState  # noqa: PLC0415
     from ecotui.engine.trainer import Trainer  # noqa: PLC0415
@@ -122,6 +123,7 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
         record(parts, run)
         clear_leftovers(run.checkpoints)
         emit(announce(parts))
+        preflight(parts, config.preflight, control, emit)
         saver = Saver(
             run.path,
             parts.trainable,
