@@ -79,9 +79,7 @@ def _report(report: CheckReported, emit: Emit) -> None:
 def _result(
     check: str, verdict: Verdict, what: str, expected: str = "", remedy: str = ""
 ) -> CheckReported:
-    return CheckReported(
-        check=check, verdict=verdict, what=what, expected=expected, remedy=remedy
-    )
+    return CheckReported(check=check, verdict=verdict, what=what, expected=expected, remedy=remedy)
 
 
 def _take_samples(parts: Parts, split: SplitName) -> list[Sample]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from timm.models import save_config_for_hf
+from timm.models._hub import save_config_for_hf  # the public save_for_hf writes weights too
 from torch import nn
 
 from ecotui.engine import checkpoint
