@@ -169,7 +169,7 @@ def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compu
     train, network = config.train, built.network
     network = network.to(compute.device)
     if compute.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     if train.freeze_epochs:
         split_head(network)  # refuses at once where the backbone cannot be told apart
     kind = FUSED_CLASSES.get(train.optimizer.lower())

@@ -115,18 +115,23 @@ class Control:
             self._flag.reason = "the program that started the run has died"
 
     def _answer(self, command: AnyCommand) -> None:
+        self._emit(
+            CommandAnswered(
+                command_id=visible(command.id),
+                command=command.kind,
+                accepted=True,
+                why=self._obey(command),
+            )
+        )
+
+    def _obey(self, command: AnyCommand) -> str:
         match command:
             case StopRun():
                 self._flag.reason = visible(command.reason)
-                why = "saving a checkpoint, then stopping"
+                return "saving a checkpoint, then stopping"
             case SaveCheckpoint():
                 self._save_is_asked = True
-                why = "saved after this step"
+                return "saved after this step"
             case DetachRun():
                 self._owner_pid = None
-                why = "the run goes on alone"
-        self._emit(
-            CommandAnswered(
-                command_id=visible(command.id), command=command.kind, accepted=True, why=why
-            )
-        )
+                return "the run goes on alone"

@@ -93,7 +93,8 @@ def split_head(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Module]]
     Raises:
         UsageError: The model does not tell which part is its classifier.
     """
-    classifier: Any = network.get_classifier() if hasattr(network, "get_classifier") else None
+    get_classifier: Any = getattr(network, "get_classifier", lambda: None)
+    classifier: Any = get_classifier()
     heads = classifier if isinstance(classifier, tuple) else (classifier,)
     if not all(isinstance(head, nn.Module) for head in heads):
         raise UsageError(

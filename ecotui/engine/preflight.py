@@ -151,7 +151,7 @@ def _check_first_batch(parts: Parts, samples: list[Sample]) -> CheckReported:
         with parts.compute.autocast():
             logits_BK = parts.forward(parts.compute.to_device(images_BCHW))
         loss = parts.objective.summed(logits_BK, targets) / parts.objective.normaliser(targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         bad = [
             name
             for name, weight in network.named_parameters()

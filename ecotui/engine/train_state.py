@@ -185,7 +185,7 @@ def _is_plain(value: object) -> bool:
 
 def _pack_generators() -> tuple[Tensors, dict[str, Any]]:
     version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     tensors: Tensors = {
         "torch_cpu": torch.random.get_rng_state(),
         "numpy_keys": torch.from_numpy(np.asarray(keys, dtype=np.uint32).astype(np.int64)),

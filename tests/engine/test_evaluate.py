@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ecotui.engine.data.loader import Batch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from ecotui.config import RunConfig
 from ecotui.engine.compute import Capabilities, choose_compute
+from ecotui.engine.data.loader import Batch
 from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_evaluation
 from ecotui.events import ClassScore
 

@@ -30,13 +30,11 @@ def test_micro_batches_give_the_mean_loss_of_the_batch(
     logits_BK = torch.randn(10, 3, generator=generator)
     targets = torch.tensor(LABELS)
     whole = objective.normaliser(targets)
-    split = sum(
-        objective.summed(logits, target) / whole
-        for logits, target in zip(logits_BK.split(micro), targets.split(micro), strict=True)
-    )
+    parts = zip(logits_BK.split(micro), targets.split(micro), strict=True)
+    split = sum(float(objective.summed(logits, target) / whole) for logits, target in parts)
     weights = torch.tensor([10 / 18, 10 / 9, 10 / 3]) if weighting == "balanced" else None
     expected = F.cross_entropy(logits_BK, targets, weight=weights, label_smoothing=smoothing)
-    assert float(split) == pytest.approx(float(expected), rel=1e-5)
+    assert split == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_class_without_training_images_does_not_divide_by_zero() -> None:
