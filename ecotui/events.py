@@ -22,6 +22,9 @@ The loop in pseudocode, each event at its place:
     RunFinished
     at any time: Heartbeat, LogWritten, HealthAlerted, CommandAnswered
 
+A short job states EngineStarted, SetupAdvanced, what it found or made
+(DatasetDescribed, ExportWritten), and RunFinished.
+
 How a run may end:
 
     all epochs, or early stopping    RunFinished   exit 0
@@ -72,7 +75,7 @@ class Event(BaseModel):
         bad = [
             name
             for name, value in fields.items()
-            if type(value) is float and not math.isfinite(value)
+            if isinstance(value, float) and not math.isfinite(value)
         ]
         if not bad:
             return fields
