@@ -140,9 +140,10 @@ def parse_file(path: Path) -> RunConfig:
 
 def _documented_fields(section: BaseModel, prefix: str) -> list[str]:
     out = []
+    written = section.model_dump()
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
+        value = written[name]
+        if isinstance(value, dict):
             continue
         out += [f"# {line.strip()}" for line in (field.description or "").splitlines()]
         if value is None:
