@@ -29,7 +29,7 @@ STALL_SECONDS = 60.0
 """Without progress for so long, the line says so."""
 
 
-def remarks(event: AnyEvent, state: RunState) -> list[str]:
+def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
     """Return what to say about an event that was just folded into the state."""
     match event:
         case EngineStarted(attempt=attempt) if attempt > 1:

@@ -22,7 +22,7 @@ from ecotui.engine.compute import (
     probe_capabilities,
     supports_fused,
 )
-from ecotui.engine.data.index import DataIndex, build_index, write_split
+from ecotui.engine.data.index import DataIndex, write_split
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
@@ -90,11 +90,11 @@ class Parts:
                 loader.close()
 
 
-def assemble(config: RunConfig, emit: Emit) -> Parts:
-    """Build all parts of a run.
+def assemble(config: RunConfig, index: DataIndex, emit: Emit) -> Parts:
+    """Build all parts of a run for a data set.
 
     Raises:
-        UsageError: The data or the model cannot be used as configured.
+        UsageError: The model cannot be used as configured.
         EnvironmentFaultError: The device or the weights are not there.
 
     Emits:
@@ -102,8 +102,6 @@ def assemble(config: RunConfig, emit: Emit) -> Parts:
     """
     compute = choose_compute(config, probe_capabilities())
     apply_process_settings(compute, config.compute)
-    emit(SetupAdvanced(doing="reading the data set"))
-    index = build_index(config.data, config.train.seed)
     emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
     torch.manual_seed(derive_seed(config.train.seed, "weights"))
     built = build_model(config.model, config.data, len(index.class_names))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
+from ecotui.engine.data.index import build_index
 from ecotui.engine.emit import Emit
 from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
 from ecotui.events import (
@@ -107,6 +108,9 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Emit) -> ExitCode:
 
 def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
     config = parse_file(run.config)
+    # The data come first: what is wrong with them shows without the seconds torch needs.
+    emit(SetupAdvanced(doing="reading the data set"))
+    index = build_index(config.data, config.train.seed)
     emit(SetupAdvanced(doing="loading PyTorch and timm"))
     _import_libraries()
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
@@ -118,7 +122,7 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
     from ecotui.engine.trainer import Trainer  # noqa: PLC0415
 
     control.poll(0)
-    parts = assemble(config, emit)
+    parts = assemble(config, index, emit)
     try:
         record(parts, run)
         clear_leftovers(run.checkpoints)
