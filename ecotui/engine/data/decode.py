@@ -91,7 +91,9 @@ def read_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+        # Pillow's TIFF decoder turns photos itself, and says the upright size.
+        is_sideways = image.format != "TIFF" and _orientation(image) in _SIDEWAYS
+        return (height, width) if is_sideways else (width, height)
 
 
 @contextmanager
@@ -190,7 +192,7 @@ def _eight_bits(greys: NDArray[Any]) -> NDArray[np.uint8]:
     ranges = (65_535.0,) if is_whole else (1.0, 255.0, 65_535.0)
     top = next((top for top in ranges if low >= 0.0 and high <= top), None)
     if top is None:
-        values, top = values - low, high - low
+        values, top = values - low, (high - low) or 1.0
     return np.rint(values * (255.0 / top)).astype(np.uint8)
 
 

@@ -20,7 +20,7 @@ class PassedOver:
 
     num_hidden: int = 0
     num_loose: int = 0
-    """Photos that lie in no class folder."""
+    """Photos in no class folder."""
     other_extensions: Counter[str] = field(default_factory=Counter)
     other_folders: list[str] = field(default_factory=list)
     """Folders beside those of the splits."""
@@ -34,9 +34,7 @@ class PassedOver:
             count = counted(self.num_hidden, "hidden file or folder", "hidden files or folders")
             said.append(f"Passed over {count}.")
         if self.num_loose:
-            said.append(
-                f"Passed over {counted(self.num_loose, 'photo')} that lie in no class folder."
-            )
+            said.append(f"Passed over {counted(self.num_loose, 'photo')} in no class folder.")
         if self.other_extensions:
             common = self.other_extensions.most_common()
             kinds = listed(visible(kind, limit=20) for kind, _ in common)

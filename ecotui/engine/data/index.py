@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,9 @@ class Names:
 
     def __len__(self) -> int:
         return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> str:
         """Return a name; bytes that are not UTF-8 become lone surrogates."""

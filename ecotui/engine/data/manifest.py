@@ -10,7 +10,7 @@ from pathlib import Path
 from ecotui.engine.data.listing import SPLIT_ALIASES, Entry, Listing
 from ecotui.engine.data.members import check_named_once, check_present, relative_name
 from ecotui.errors import UsageError
-from ecotui.text import listed, visible
+from ecotui.text import counted, listed, visible
 
 COLUMNS = ("path", "label", "split")
 
@@ -71,7 +71,7 @@ def _entries(reader: Iterator[list[str]], source: str) -> Iterator[Entry]:
         where = f"{source}, row {reader.line_num},"  # type: ignore[attr-defined]
         if len(row) <= max(columns.values()):
             raise UsageError(
-                f"{where} has {len(row)} fields",
+                f"{where} has {counted(len(row), 'field')}",
                 f"the columns {listed(columns)}",
                 "complete or remove that row",
             )
