@@ -17,7 +17,7 @@ from PIL import Image
 from ecotui.commands import SaveCheckpoint, StopRun, append_command
 from ecotui.config import RunConfig
 from ecotui.config_file import parse_file, to_toml
-from ecotui.engine import checkpoint, control, trainer
+from ecotui.engine import assembly, checkpoint, control, model, trainer
 from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.data.transforms import build_transforms
 from ecotui.engine.input_spec import InputSpec
@@ -414,12 +414,8 @@ def test_full_preflight_warns_of_a_few_unreadable_files_and_refuses_many(
 def test_a_model_that_gives_no_finite_loss_is_stopped_by_preflight(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecotui.engine import assembly
-
-    real = assembly.build_model
-
     def poisoned(*arguments: Any) -> Any:
-        built = real(*arguments)
+        built: Any = model.build_model(*arguments)
         with torch.no_grad():
             built.network.get_classifier().bias[0] = float("nan")
         return built
