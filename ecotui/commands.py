@@ -6,6 +6,7 @@ between steps and answers each one with a `CommandAnswered` event.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -15,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_LINE_BYTES = 65_536
 """A longer line is not a command."""
+
+MAX_BITE_BYTES = 1_048_576
+"""A reader takes at most this much at once, whatever somebody wrote into the file."""
 
 
 class Command(BaseModel):
@@ -59,9 +63,12 @@ def append_command(path: Path, command: Command) -> None:
         OSError: The file cannot be written.
     """
     line = command.model_dump_json().encode() + b"\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, line)
+        if _ends_torn(descriptor):  # somebody died while writing; keep this line apart from it
+            line = b"\n" + line
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 
@@ -69,21 +76,33 @@ def append_command(path: Path, command: Command) -> None:
 def read_commands(path: Path, offset: int) -> tuple[list[AnyCommand], int]:
     """Return the commands whole lines hold from an offset on, and the next offset.
 
-    What is not a command is passed over: the file is data from outside.
+    What is not a command is passed over: the file is data from outside. At most
+    `MAX_BITE_BYTES` are read at once; an offset within a line skips its rest.
     """
     try:
         with path.open("rb") as file:
-            file.seek(offset)
-            raw = file.read()
+            start = max(0, offset - 1)
+            file.seek(start)
+            raw = file.read(MAX_BITE_BYTES)
     except FileNotFoundError:
         return [], offset
-    whole, _, _ = raw.rpartition(b"\n")
-    found: list[AnyCommand] = []
-    for line in whole.split(b"\n"):
-        if not line or len(line) > MAX_LINE_BYTES:
-            continue
-        try:
-            found.append(_ADAPTER.validate_json(line))
-        except ValidationError:
-            continue
-    return found, offset + (len(whole) + 1 if whole or raw.startswith(b"\n") else 0)
+    whole, newline, rest = raw.rpartition(b"\n")
+    if not newline:
+        return [], start + len(raw) if len(rest) > MAX_LINE_BYTES else offset
+    lines = whole.split(b"\n")[1 if offset else 0 :]  # the first is before the offset, or empty
+    found = [command for command in map(_decode, lines) if command is not None]
+    return found, max(offset, start + len(whole) + 1)
+
+
+def _decode(line: bytes) -> AnyCommand | None:
+    if not line or len(line) > MAX_LINE_BYTES:
+        return None
+    try:
+        return _ADAPTER.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def _ends_torn(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

@@ -9,11 +9,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
+
+# TOML has no null: a field that is on by default needs a word for "off", both ways.
+PositiveOrOff = Annotated[
+    Positive | None,
+    BeforeValidator(lambda written: None if written == "off" else written),
+    PlainSerializer(lambda value: "off" if value is None else value),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0.0}, {"const": "off"}]},
+    ),
+]
 
 DEMO_PREFIX = "demo:"
 """A data root that starts so is a data set that ecotui makes itself, in the user's cache."""
@@ -156,8 +174,8 @@ class TrainConfig(Section):
     """Learning rate at the very first step of the warm-up."""
     min_learning_rate: NotNegative = 1e-6
     """Learning rate that the schedule ends with."""
-    clip_gradient_norm: Positive | None = 1.0
-    """Largest L2 norm of all gradients, clipped above; unset: no clipping."""
+    clip_gradient_norm: PositiveOrOff = 1.0
+    """Largest L2 norm of all gradients, clipped above; `off`: no clipping."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """Share of the target spread over all classes, 0 to 1."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -233,7 +251,8 @@ class RunConfig(Section):
     """Everything that can be chosen about a run."""
 
     name: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
-    """What the run is called by; unset: the config file's name."""
+    """What the run is called by: letters, digits, dots, dashes and underscores, at most 64;
+    unset: the config file's name."""
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()

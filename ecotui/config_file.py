@@ -6,26 +6,27 @@ stands in `ecotui.config`.
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from ecotui.config import DEMO_PREFIX, RunConfig
+from ecotui.config_faults import Layer, Table, annotation_of, told
 from ecotui.errors import UsageError
-from ecotui.paths import shipped_configs, user_config
-from ecotui.text import listed, nearest, visible
-from ecotui.toml_lines import line_of
+from ecotui.paths import expanded, is_file, shipped_configs, user_config
+from ecotui.text import nearest, visible
 
 MAX_FILE_BYTES = 1_000_000
 """A larger file is no configuration."""
 
-Table = dict[str, Any]
+MAX_KEY_PARTS = 8
+"""A key with more dots is no setting; it would be built as so many nested tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,6 @@ class LoadedConfig:
     config: RunConfig
     path: Path
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One source of settings: its table, its text and what to call it in messages."""
-
-    label: str
-    table: Table
-    source: str
 
 
 def load_config(
@@ -74,17 +66,17 @@ def load_config(
     path = find_config(reference)
     layers = []
     personal = user_config() if user_file is None else user_file
-    if personal.is_file():
+    if is_file(personal):
         layers.append(_read_layer(personal))
     layers.append(_read_layer(path))
     layers.append(_settings_layer(settings))
     merged: Table = {}
     for layer in layers:
-        _merge(merged, layer.table, layer)
+        _merge(merged, layer.table)
     try:
         config = RunConfig.model_validate(merged)
     except ValidationError as error:
-        raise _told(error, layers) from None
+        raise told(error, layers) from None
     if needs_data and not config.data.root:
         raise UsageError(
             f"data.root is not set in {visible(path)}",
@@ -101,13 +93,13 @@ def find_config(reference: str) -> Path:
     Raises:
         UsageError: Neither exists.
     """
-    path = Path(reference).expanduser()
-    if path.is_file():
+    path = expanded(reference)
+    if is_file(path):
         return path.absolute()
     shipped = shipped_configs()
     if reference in shipped:
         return shipped[reference]
-    if path.is_dir():
+    if reference and os.path.isdir(path):
         raise UsageError(
             f"'{visible(reference)}' is a folder, not a config",
             "a TOML file or the name of a shipped config",
@@ -148,14 +140,15 @@ def parse_file(path: Path) -> RunConfig:
     try:
         return RunConfig.model_validate(layer.table)
     except ValidationError as error:
-        raise _told(error, [layer]) from None
+        raise told(error, [layer]) from None
 
 
 def _documented_fields(section: BaseModel, prefix: str) -> list[str]:
     out = []
+    written = section.model_dump()
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
+        value = written[name]
+        if isinstance(value, dict):
             continue
         out += [f"# {line.strip()}" for line in (field.description or "").splitlines()]
         if value is None:
@@ -177,7 +170,7 @@ def _without_none(table: Mapping[str, Any]) -> Table:
     }
 
 
-def _read_layer(path: Path) -> _Layer:
+def _read_layer(path: Path) -> Layer:
     label = visible(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -198,68 +191,65 @@ def _read_layer(path: Path) -> _Layer:
             "a TOML file in UTF-8",
             "save it as UTF-8, or name the right file",
         ) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a bare ValueError
         raise UsageError(
             f"{label} is not TOML: {visible(error)}",
             'lines such as  epochs = 20  and  name = "resnet18"  under [section] headings',
             "correct that line; ecotui config show digits prints a whole example",
         ) from None
     _resolve_root(table, path.absolute().parent)
-    return _Layer(label, table, source)
+    return Layer(label, table, source)
 
 
-def _settings_layer(settings: Sequence[str]) -> _Layer:
+def _settings_layer(settings: Sequence[str]) -> Layer:
     table: Table = {}
     for setting in settings:
         key, equals, written = setting.partition("=")
-        parts = key.strip().split(".")
-        if not equals or not all(parts):
+        parts = [part.strip() for part in key.split(".")]
+        if not equals or not all(parts) or len(parts) > MAX_KEY_PARTS:
             raise UsageError(
-                f"--set {visible(setting)} is not a setting",
+                f"--set {visible(setting, limit=80)} is not a setting",
                 "--set key=value, such as --set train.epochs=3",
                 "write the key, an equals sign and the value",
             )
-        inner = table
-        for part in parts[:-1]:
-            following = inner.setdefault(part, {})
-            if not isinstance(following, dict):
-                raise UsageError(
-                    f"--set {visible(setting)} contradicts another --set of '{part}'",
-                    "one value a key",
-                    "remove one of them",
-                )
-            inner = following
-        inner[parts[-1]] = _setting_value(parts, written.strip())
+        value = _setting_value(parts, written.strip())
+        if not _put(table, parts, value):
+            raise UsageError(
+                f"--set {visible(setting, limit=80)} contradicts another --set",
+                "a key is either a section or a value",
+                "remove one of them",
+            )
     _resolve_root(table, Path.cwd())
-    return _Layer("--set", table, "")
+    return Layer("--set", table, "")
+
+
+def _put(table: Table, parts: Sequence[str], value: object) -> bool:
+    """Put a value at its place; False where a section stands for a value or the reverse."""
+    for part in parts[:-1]:
+        inner: object = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return False
+        table = inner
+    last = parts[-1]
+    if last in table and isinstance(table[last], dict) != isinstance(value, dict):
+        return False
+    _merge(table, {last: value})
+    return True
 
 
 def _setting_value(parts: Sequence[str], written: str) -> object:
     """Return a TOML value, or the string itself where only that fits the field."""
     try:
         parsed = tomllib.loads(f"value = {written}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return written
     if set(parsed) != {"value"}:
         return written
     value: object = parsed["value"]
-    annotation = _annotation_of(parts)
+    annotation = annotation_of(parts)
     if annotation is not None and not _fits(annotation, value) and _fits(annotation, written):
         return written
     return value
-
-
-def _annotation_of(parts: Sequence[str]) -> Any:
-    model: type[BaseModel] = RunConfig
-    for part in parts[:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type):
-            return None
-        if not issubclass(field.annotation, BaseModel):
-            return None
-        model = field.annotation
-    last = model.model_fields.get(parts[-1])
-    return None if last is None else last.annotation
 
 
 def _fits(annotation: Any, value: object) -> bool:
@@ -275,111 +265,20 @@ def _resolve_root(table: Table, folder: Path) -> None:
     if not isinstance(data, dict):
         return
     root = data.get("root")
-    if isinstance(root, str) and root and not root.startswith(DEMO_PREFIX):
-        data["root"] = str((folder / Path(root).expanduser()).resolve())
+    if not isinstance(root, str) or not root or root.startswith(DEMO_PREFIX):
+        return
+    if "\0" in root:
+        raise UsageError(
+            f"data.root = {visible(repr(root), limit=80)} holds a NUL, which no path can",
+            "the folder of photos to train on",
+            "correct data.root",
+        )
+    data["root"] = os.path.abspath(folder / expanded(root))
 
 
-def _merge(into: Table, table: Table, layer: _Layer) -> None:
+def _merge(into: Table, table: Table) -> None:
     for key, value in table.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value, layer)
+            _merge(into[key], value)
         else:
             into[key] = value
-
-
-def _told(error: ValidationError, layers: Iterable[_Layer]) -> UsageError:
-    """Turn the first of pydantic's findings into three lines."""
-    findings = error.errors(include_url=False)
-    first = findings[0]
-    dotted = _dotted(first)
-    where = _where(dotted, layers)
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return _unknown_key(dotted, where, more)
-    if first["type"] == "value_error" and not _is_field(dotted):
-        return UsageError(
-            f"{where}{first['msg'].removeprefix('Value error, ')}{more}",
-            "settings that agree with one another",
-            "see what each means: ecotui config show digits",
-        )
-    wanted = _wanted([found for found in findings if _dotted(found) == dotted])
-    given = visible(repr(first["input"]), limit=80)
-    return UsageError(
-        f"{where}{dotted} = {given} is not possible{more}",
-        f"{wanted}. {' '.join(_description(dotted).split())}".strip(),
-        f"correct {dotted}; ecotui config show digits prints every setting with its range",
-    )
-
-
-def _dotted(finding: ErrorDetails) -> str:
-    """Return the key a finding is about, without pydantic's union branches and indices."""
-    kept: list[str] = []
-    model: Any = RunConfig
-    for part in finding["loc"]:
-        fields = getattr(model, "model_fields", None)
-        if fields is None:
-            break
-        kept.append(visible(part, limit=80))
-        field = fields.get(part)
-        model = None if field is None else field.annotation
-    return ".".join(kept)
-
-
-def _is_field(dotted: str) -> bool:
-    annotation = _annotation_of(dotted.split(".")) if dotted else None
-    return annotation is not None and not (
-        isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    )
-
-
-def _description(dotted: str) -> str:
-    model: Any = RunConfig
-    description = ""
-    for part in dotted.split("."):
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        if field is None:
-            return ""
-        description, model = field.description or "", field.annotation
-    return description
-
-
-def _wanted(findings: Sequence[ErrorDetails]) -> str:
-    """Say what a field takes, one phrase for each branch of a union."""
-    phrases = [visible(found["msg"].removeprefix("Input should be ")) for found in findings]
-    return " or ".join(dict.fromkeys(phrases))
-
-
-def _where(dotted: str, layers: Iterable[_Layer]) -> str:
-    parts = dotted.split(".")
-    for layer in reversed(list(layers)):
-        inner: Any = layer.table
-        for part in parts:
-            inner = inner.get(part) if isinstance(inner, dict) else None
-        if inner is None:
-            continue
-        line = line_of(layer.source, dotted)
-        return f"{layer.label}{f', line {line}' if line else ''}: "
-    return ""
-
-
-def _unknown_key(dotted: str, where: str, more: str) -> UsageError:
-    known = list(_all_keys(RunConfig, ""))
-    close = nearest(dotted, known)
-    last = dotted.rpartition(".")[2]
-    close += [key for key in known if key.rpartition(".")[2] == last and key not in close]
-    return UsageError(
-        f"{where}unknown key '{dotted}'{more}",
-        f"'{close[0]}'" if close else f"one of the sections {listed(RunConfig.model_fields)}",
-        f"did you mean {listed(close[:3])}?"
-        if close
-        else "see all keys: ecotui config show digits",
-    )
-
-
-def _all_keys(model: type[BaseModel], prefix: str) -> Iterable[str]:
-    for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _all_keys(annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"

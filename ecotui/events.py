@@ -5,6 +5,7 @@ The loop in pseudocode, each event at its place:
     EngineStarted                           before anything heavy is imported
     SetupAdvanced ...                       loading libraries, reading the data, building the model
     RunStarted                              announces the stages to come
+    StageStarted("preflight"), CheckReported ..., StageFinished
     StageStarted("train")
         for each epoch:
             EpochStarted
@@ -21,6 +22,9 @@ The loop in pseudocode, each event at its place:
     StageStarted("test") ... ValidationFinished(split="test") ... StageFinished
     RunFinished
     at any time: Heartbeat, LogWritten, HealthAlerted, CommandAnswered
+
+A short job states EngineStarted, SetupAdvanced, what it found or made
+(DatasetDescribed, ExportWritten), and RunFinished.
 
 How a run may end:
 
@@ -40,49 +44,30 @@ that came from outside has passed `ecotui.text.visible`.
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter
 
-Severity = Literal["note", "warning", "critical"]
-SplitName = Literal["train", "val", "test"]
+from ecotui.endings import TERMINAL_KINDS, EngineLost, RunFailed, RunFinished, RunStopped
+from ecotui.envelope import Event, Record, Severity, SplitName
 
+Verdict = Literal["pass", "note", "warn", "fail"]
 
-class Event(BaseModel):
-    """The envelope that every event carries."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    kind: str
-    seq: int = 0
-    """1, 2, 3 and so on in one run, without gaps, across attempts."""
-    at: float = 0.0
-    """Wall clock, unix seconds."""
-    since_start: float = 0.0
-    """Monotonic seconds since the engine of this attempt started."""
-    nonfinite: tuple[str, ...] = ()
-    """Names of the fields that were NaN or infinite, and so are null."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_what_is_not_finite(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        bad = [
-            name
-            for name, value in fields.items()
-            if type(value) is float and not math.isfinite(value)
-        ]
-        if not bad:
-            return fields
-        return {**fields, **dict.fromkeys(bad), "nonfinite": tuple(bad)}
-
-
-class Record(BaseModel):
-    """A frozen part of an event."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+# What the two lower modules hold belongs to this vocabulary: it is imported from here.
+__all__ = [
+    "TERMINAL_KINDS",
+    "AnyEvent",
+    "EngineLost",
+    "Event",
+    "Record",
+    "RunFailed",
+    "RunFinished",
+    "RunStopped",
+    "Severity",
+    "SplitName",
+    "Verdict",
+    "event_adapter",
+]
 
 
 class EngineStarted(Event):
@@ -169,6 +154,21 @@ class StageFinished(Event):
     kind: Literal["stage_finished"] = "stage_finished"
     stage: str
     seconds: float
+
+
+class CheckReported(Event):
+    """A check of the environment, the data or the model has a verdict."""
+
+    kind: Literal["check_reported"] = "check_reported"
+    check: str
+    """Stable name of the check."""
+    verdict: Verdict
+    what: str
+    """What was seen."""
+    expected: str
+    """What should have been seen; empty where the check passed."""
+    remedy: str
+    """What to do; empty where there is nothing to do."""
 
 
 class EpochStarted(Event):
@@ -361,55 +361,6 @@ class ExportWritten(Event):
     num_bytes: int
 
 
-class RunFinished(Event):
-    """The job is done: all epochs, early stopping, or the step limit."""
-
-    kind: Literal["run_finished"] = "run_finished"
-    why: Literal["epochs", "early_stopping", "max_steps", "job"]
-    epochs_done: int
-    epochs_planned: int
-    step: int
-    best_checkpoint: str | None
-    """Relative to the run directory."""
-    seconds: float
-
-
-class RunStopped(Event):
-    """Stopped on request, with a checkpoint of this step."""
-
-    kind: Literal["run_stopped"] = "run_stopped"
-    reason: str
-    epoch: int
-    step: int
-    checkpoint: str | None
-    """Relative to the run directory; null where nothing had been trained yet."""
-    exit_code: int = 75
-
-
-class RunFailed(Event):
-    """The run cannot go on; three lines for a person."""
-
-    kind: Literal["run_failed"] = "run_failed"
-    what: str
-    expected: str
-    remedy: str
-    exit_code: int
-    checkpoint: str | None
-    """Last good one, relative to the run directory."""
-    discard: bool
-    """True when no stage had begun: the directory holds nothing worth keeping."""
-
-
-class EngineLost(Event):
-    """The engine is gone without a last word. Made by readers, never written."""
-
-    kind: Literal["engine_lost"] = "engine_lost"
-    last_words: tuple[str, ...]
-    """The tail of engine.log."""
-    checkpoint: str | None
-    """Last committed one, relative to the run directory."""
-
-
 AnyEvent = Annotated[
     EngineStarted
     | SetupAdvanced
@@ -418,6 +369,7 @@ AnyEvent = Annotated[
     | StageStarted
     | StageAdvanced
     | StageFinished
+    | CheckReported
     | EpochStarted
     | StepsTaken
     | SampleSetAside
@@ -437,9 +389,6 @@ AnyEvent = Annotated[
     | EngineLost,
     Field(discriminator="kind"),
 ]
-
-TERMINAL_KINDS = frozenset({"run_finished", "run_stopped", "run_failed", "engine_lost"})
-"""Nothing follows one of these in an attempt."""
 
 _adapter: TypeAdapter[AnyEvent] | None = None
 

@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # struct flock differs: Linux puts type and whence first, the BSDs and macOS last.
@@ -49,6 +49,13 @@ class AlreadyHeldError(Exception):
         self.holder = holder
 
 
+_held_here: dict[tuple[int, int], Holder] = {}
+"""Locks of this process by device and inode: they must not be probed, see above."""
+
+_HOLDER_WAIT_SECONDS = 0.5
+"""How long a loser waits for the winner to write who it is."""
+
+
 class Lock:
     """A held lock; keep the object as long as the lock is to be held."""
 
@@ -56,33 +63,44 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back; a second time does nothing."""
+        if self._descriptor < 0:
+            return
+        _held_here.pop(_identity(os.fstat(self._descriptor)), None)
         os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def acquire(path: Path) -> Lock:
     """Take the lock, writing pid, host and start time into the file.
 
     Raises:
-        AlreadyHeldError: Another living process holds it.
+        AlreadyHeldError: A living process holds it, be it this one.
         OSError: The file cannot be opened or written.
     """
+    own = _own_hold(path)
+    if own is not None:
+        raise AlreadyHeldError(own)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        winner = _locking_pid(descriptor)
         os.close(descriptor)
         if error.errno in (errno.EACCES, errno.EAGAIN):
-            raise AlreadyHeldError(read_holder(path)) from None
+            raise AlreadyHeldError(_await_holder(path, winner)) from None
         raise
-    record = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": time.time()}
+    holder = Holder(os.getpid(), socket.gethostname(), time.time())
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(record).encode() + b"\n", 0)
+    os.pwrite(descriptor, json.dumps(asdict(holder)).encode() + b"\n", 0)
+    _held_here[_identity(os.fstat(descriptor))] = holder
     return Lock(descriptor)
 
 
 def is_held(path: Path) -> bool:
-    """Say whether a living process other than this one holds the lock."""
+    """Say whether a living process holds the lock, be it this one."""
+    if _own_hold(path) is not None:
+        return True
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -97,10 +115,37 @@ def is_held(path: Path) -> bool:
 
 def read_holder(path: Path) -> Holder | None:
     """Return who last took the lock, alive or not; None when the file does not tell."""
+    own = _own_hold(path)
+    if own is not None:
+        return own
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads(path.read_bytes()[:4096])
         return Holder(int(record["pid"]), str(record["host"]), float(record["started_at"]))
     return None
+
+
+def _await_holder(path: Path, winner: int | None) -> Holder | None:
+    """Return the holder once it has written its record, which it does after it has locked."""
+    deadline = time.monotonic() + _HOLDER_WAIT_SECONDS
+    while True:
+        holder = read_holder(path)
+        is_the_winner = holder is not None and winner in (None, 0, holder.pid)
+        if is_the_winner or time.monotonic() > deadline:
+            return holder
+        time.sleep(0.01)
+
+
+def _own_hold(path: Path) -> Holder | None:
+    """Return this process's own hold, which a forked child remembers but does not have."""
+    try:
+        holder = _held_here.get(_identity(path.stat()))
+    except OSError:
+        return None
+    return holder if holder is not None and holder.pid == os.getpid() else None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return (status.st_dev, status.st_ino)
 
 
 def _locking_pid(descriptor: int) -> int | None:

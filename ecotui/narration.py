@@ -9,6 +9,7 @@ from ecotui.events import (
     AnyEvent,
     BestCheckpointChanged,
     CheckpointSaved,
+    CheckReported,
     CommandAnswered,
     EngineStarted,
     EpochFinished,
@@ -28,7 +29,7 @@ STALL_SECONDS = 60.0
 """Without progress for so long, the line says so."""
 
 
-def remarks(event: AnyEvent, state: RunState) -> list[str]:
+def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
     """Return what to say about an event that was just folded into the state."""
     match event:
         case EngineStarted(attempt=attempt) if attempt > 1:
@@ -39,6 +40,8 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:
             return _facts(event)
         case StageStarted() if len(state.stages) == 1:
             return [_stage_opening(event)]
+        case CheckReported():
+            return [_verdict(event)]
         case EpochFinished():
             return [_epoch(event, state)]
         case BestCheckpointChanged():
@@ -110,6 +113,11 @@ def _facts(event: RunStarted) -> list[str]:
 
 def _stage_opening(event: StageStarted) -> str:
     return f"stage: {event.stage}" + (f" ({event.total:,} {event.unit})" if event.total else "")
+
+
+def _verdict(event: CheckReported) -> str:
+    wanted = f" (expected {event.expected}; {event.remedy})" if event.expected else ""
+    return f"{event.verdict}: {event.what}{wanted}"
 
 
 def _epoch(event: EpochFinished, state: RunState) -> str:

@@ -110,7 +110,23 @@ class RunDir:
 def choose_runs_dir(flag: str | None) -> Path:
     """Return the runs directory: the flag, else ECOTUI_RUNS_DIR, else `./runs`."""
     chosen = flag or os.environ.get(RUNS_DIR_VARIABLE) or "runs"
-    return Path(chosen).expanduser().absolute()
+    return Path(os.path.abspath(expanded(chosen)))
+
+
+def expanded(path: str) -> Path:
+    """Return a path with `~` and `~user` resolved; an unknown user's stays as written."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def is_file(path: Path) -> bool:
+    """Say whether a path is a file; no for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def new_run_id(name: str, *, now: float | None = None) -> str:
@@ -120,17 +136,29 @@ def new_run_id(name: str, *, now: float | None = None) -> str:
         name: What the run is called by; anything outside letters, digits and ``-`` is dropped.
         now: Unix seconds; the present when None.
     """
-    stem = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:32] or "run"
+    stem = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:32].rstrip("-") or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     return f"{stem}-{stamp}-{secrets.token_hex(2)}"
 
 
 def list_runs(runs_dir: Path) -> list[RunDir]:
-    """Return the runs of a directory, newest first by the time their config was written."""
-    if not runs_dir.is_dir():
+    """Return the runs of a directory, newest first by the time their config was written.
+
+    Raises:
+        UsageError: The directory cannot be read.
+    """
+    try:
+        entries = list(runs_dir.iterdir())
+    except (FileNotFoundError, ValueError):
         return []
+    except OSError as error:
+        raise UsageError(
+            f"the runs directory {visible(runs_dir)} cannot be read: {visible(error.strerror)}",
+            "a folder that holds runs",
+            f"name another with --runs-dir or {RUNS_DIR_VARIABLE}, or check its permissions",
+        ) from None
     found: list[tuple[float, RunDir]] = []
-    for entry in runs_dir.iterdir():
+    for entry in entries:
         run = RunDir(entry)
         if not RUN_ID_PATTERN.fullmatch(entry.name):
             continue
@@ -148,14 +176,15 @@ def find_run(reference: str, runs_dir: Path) -> RunDir:
     Raises:
         UsageError: No run, or more than one, fits.
     """
-    as_path = Path(reference).expanduser()
-    if as_path.name != reference and RunDir(as_path).config.is_file():
-        return RunDir(as_path.absolute())
+    as_path = Path(os.path.abspath(expanded(reference)))
+    is_run = bool(reference) and is_file(RunDir(as_path).config)
+    if is_run and Path(reference).name != reference:
+        return RunDir(as_path)
     runs = list_runs(runs_dir)
     if reference == "latest" and runs:
         return runs[0]
     exact = [run for run in runs if run.run_id == reference]
-    fitting = exact or [run for run in runs if run.run_id.startswith(reference)]
+    fitting = exact or [run for run in runs if reference and run.run_id.startswith(reference)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -164,8 +193,8 @@ def find_run(reference: str, runs_dir: Path) -> RunDir:
             "the name of one run",
             f"choose one of: {listed(run.run_id for run in fitting)}",
         )
-    if RunDir(as_path).config.is_file():
-        return RunDir(as_path.absolute())
+    if is_run:
+        return RunDir(as_path)
     close = nearest(reference, (run.run_id for run in runs))
     raise UsageError(
         f"there is no run '{visible(reference)}' in {visible(runs_dir)}",

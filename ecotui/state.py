@@ -14,6 +14,7 @@ from ecotui.events import (
     BestCheckpointChanged,
     CheckpointDropped,
     CheckpointSaved,
+    CheckReported,
     CommandAnswered,
     DatasetDescribed,
     EngineLost,
@@ -149,6 +150,8 @@ class RunState:
     last_checkpoint: str | None = None
     """The last one committed, relative to the run directory."""
 
+    checks: tuple[CheckReported, ...] = ()
+    """Verdicts of this attempt, in the order they came."""
     alerts: tuple[HealthAlerted, ...] = ()
     num_alerts: int = 0
     set_aside: tuple[SampleSetAside, ...] = ()
@@ -234,6 +237,8 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
         case SampleSetAside():
             aside = _kept(state.set_aside, event, MAX_REMARKS)
             return replace(state, set_aside=aside, num_set_aside=state.num_set_aside + 1)
+        case CheckReported():
+            return replace(state, checks=_kept(state.checks, event, MAX_REMARKS))
         case HealthAlerted():
             alerts = _kept(state.alerts, event, MAX_REMARKS)
             return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
@@ -271,6 +276,7 @@ def _begun(state: RunState, event: EngineStarted) -> RunState:
         phase="setup",
         doing="",
         stages=(),
+        checks=(),
         ending=None,
         pace_start=None,
         seconds_since_progress=0.0,

@@ -45,8 +45,12 @@ def as_error(state: RunState) -> EcoError:
     """Return a run's unhappy end as the error of the command that waited for it."""
     ending = state.ending
     if isinstance(ending, RunFailed):
-        what, expected = visible(ending.what), visible(ending.expected)
-        return EcoError(what, expected, visible(ending.remedy), exit_code(ending))
+        return EcoError(
+            visible(ending.what),
+            visible(ending.expected),
+            visible(ending.remedy),
+            exit_code(ending),
+        )
     words = ending.last_words if isinstance(ending, EngineLost) else ()
     return EcoError(
         f"the engine is gone: {visible(words[-1]) if words else 'no last words'}",

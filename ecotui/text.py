@@ -18,6 +18,12 @@ MAX_FOREIGN_CHARACTERS = 2_000
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that are controls, bidi marks, zero-width, surrogates or unassigned."""
 
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and symbols that show nothing, so that two names would look the same."""
+
+_VARIATION_SELECTORS = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+"""Ranges of marks that choose a glyph and show nothing themselves."""
+
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e"}
 
 
@@ -45,12 +51,22 @@ def visible_lines(foreign: str, *, limit: int = MAX_FOREIGN_CHARACTERS) -> list[
 def _shown(character: str) -> str:
     if character in _NAMED_ESCAPES:
         return _NAMED_ESCAPES[character]
-    if unicodedata.category(character) not in _HIDDEN_CATEGORIES:
+    if not _is_hidden(character):
         return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _is_hidden(character: str) -> bool:
+    if character.isascii():
+        return not character.isprintable()
+    return (
+        unicodedata.category(character) in _HIDDEN_CATEGORIES
+        or character in _BLANK_LETTERS
+        or any(first <= ord(character) <= last for first, last in _VARIATION_SELECTORS)
+    )
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:

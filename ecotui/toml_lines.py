@@ -7,29 +7,33 @@ cannot tell, it says None.
 
 from __future__ import annotations
 
-import re
-
-_HEADER = re.compile(r"^\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
-_KEY = re.compile(r"""^\s*([A-Za-z0-9_\-."' ]+?)\s*=""")
+MAX_LINE_CHARACTERS = 500
+"""A key or heading stands at the start of its line; the rest is not looked at."""
 
 
 def line_of(source: str, dotted: str) -> int | None:
-    """Return the 1-based line on which a dotted key (`train.epochs`) is set or opened."""
+    """Return the 1-based line on which a dotted key (`train.epochs`) is set or opened.
+
+    A key inside an inline table is found on the line of the table.
+    """
     section = ""
+    enclosing: int | None = None
     for count, line in enumerate(source.splitlines(), start=1):
-        header = _HEADER.match(line)
-        if header:
-            section = _plain(header.group(1))
+        written = line[:MAX_LINE_CHARACTERS].strip()
+        if written.startswith("["):
+            section = _plain(written.strip("[").partition("]")[0])
             if section == dotted:
                 return count
             continue
-        key = _KEY.match(line)
-        if key:
-            name = _plain(key.group(1))
-            whole = f"{section}.{name}" if section else name
-            if whole == dotted or whole.startswith(dotted + "."):
-                return count
-    return None
+        name, equals, _ = written.partition("=")
+        if not equals or written.startswith("#"):
+            continue
+        whole = f"{section}.{_plain(name)}" if section else _plain(name)
+        if whole == dotted or whole.startswith(dotted + "."):
+            return count
+        if dotted.startswith(whole + "."):
+            enclosing = count
+    return enclosing
 
 
 def _plain(written: str) -> str:
