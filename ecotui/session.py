@@ -134,15 +134,12 @@ class Session:
 
         Returns at once, with an empty list when there is nothing new.
         """
-        if self._ended:
-            return []
-        offset = self._tail.offset
-        found = self._take()
-        if self._ended or self._tail.offset > offset or self.is_alive():
+        found: list[tuple[bytes, AnyEvent]] = []
+        if self._ended or self._advance(found) or self._ended or self.is_alive():
             return found
         # Its end may have been written between the read and the look at the lock.
-        while self._tail.offset < _size(self.run.events):
-            found += self._take()
+        while self._advance(found):
+            pass
         if not self._ended:
             found.append(self._lost())
         return found
@@ -190,20 +187,25 @@ class Session:
         remove(self.run)
         return True
 
-    def _take(self) -> list[tuple[bytes, AnyEvent]]:
-        found = self._tail.read()
-        for _, event in found:
+    def _advance(self, found: list[tuple[bytes, AnyEvent]]) -> bool:
+        """Add the next events, and say whether the log had any more whole lines."""
+        offset = self._tail.offset
+        taken = self._tail.read()
+        for _, event in taken:
             if isinstance(event, CheckpointSaved):
                 self._checkpoint = event.path
             if event.kind in TERMINAL_KINDS:
                 self._ending = event
             elif event.kind == "engine_started":
                 self._ending = None
-        at_end = self._tail.offset >= _size(self.run.events)
+        found += taken
+        has_moved = self._tail.offset > offset
+        # A torn last line never becomes whole, so the size alone does not tell the end.
+        at_end = not has_moved or self._tail.offset >= _size(self.run.events)
         # What was there before the launch tells of earlier attempts.
         is_news = self._tail.offset > self._history_bytes
         self._ended = self._ending is not None and at_end and is_news
-        return found
+        return has_moved
 
     def _lost(self) -> tuple[bytes, AnyEvent]:
         self._note_the_cause()
