@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from ecotui import __version__
-from ecotui.errors import EcoError, ExitCode
+from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
 
 EXIT_CODES = (
     (ExitCode.DONE, "done: all epochs, early stopping or the step limit"),
@@ -254,6 +254,9 @@ def _exit_code(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    except ImportError as error:
+        _tell(_broken_environment(error))
+        return ExitCode.ENVIRONMENT
     except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
         return _crash()
     return int(result or 0)
@@ -264,6 +267,14 @@ def _tell(error: EcoError) -> None:
 
     for line in error.lines():
         click.echo(visible(line), err=True)
+
+
+def _broken_environment(error: ImportError) -> EcoError:
+    return EnvironmentFaultError(
+        f"a package that ecotui needs cannot be imported: {error}",
+        "the packages that come with ecotui, in the environment of this Python",
+        f"install it again: {sys.executable} -m pip install --force-reinstall ecotui",
+    )
 
 
 def _leave_quietly() -> None:

@@ -20,7 +20,7 @@ from ecotui.events import AnyEvent, EngineLost, Event, RunFailed, RunStarted
 from ecotui.printing import OutputGoneError, Printer, Style, choose_printer
 from ecotui.session import Session
 from ecotui.state import Ending, RunState, fold
-from ecotui.summary import exit_code, summary_lines
+from ecotui.summary import as_error, exit_code, summary_lines
 from ecotui.text import visible
 
 READ_INTERVAL_SECONDS = 0.1
@@ -46,6 +46,9 @@ def follow(session: Session, *, style: Style, owner: bool) -> ExitCode:
 
     Returns:
         What the command exits with.
+
+    Raises:
+        EcoError: The run that this reader owns failed before it began anything.
     """
     with _listening() as heard:
         try:
@@ -137,6 +140,9 @@ class _Follower:
 
     def _end(self) -> ExitCode:
         ending = self._state.ending
+        if self._owner and isinstance(ending, RunFailed) and ending.discard:
+            self._printer.close()
+            raise as_error(self._state)
         lines = summary_lines(self._state, self._session.run)
         if self._state.num_unknown_lines:
             lines.append(f"{self._state.num_unknown_lines} lines of the log are of a newer version")

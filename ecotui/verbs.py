@@ -22,7 +22,7 @@ from ecotui.paths import RunDir, choose_runs_dir, find_run, list_runs, shipped_c
 from ecotui.printing import Style
 from ecotui.runs_table import glance, row_of, size_of, table_lines
 from ecotui.state import RunState, fold
-from ecotui.summary import exit_code, summary_lines
+from ecotui.summary import as_error, exit_code, summary_lines
 from ecotui.text import bytes_size, duration, visible, visible_lines
 
 WAIT_REPORT_SECONDS = 10.0
@@ -68,12 +68,13 @@ def run(
     engine = session.launch(made, owned=not detach)
     if detach:
         return _detached(engine)
-    code = headless.follow(engine, style=style, owner=True)
-    if engine.ended:
-        # The next command may want the device, or delete the run.
-        engine.wait_until_gone()
-    engine.discard()
-    return code
+    try:
+        return headless.follow(engine, style=style, owner=True)
+    finally:
+        if engine.ended:
+            # The next command may want the device, or delete the run.
+            engine.wait_until_gone()
+        engine.discard()
 
 
 def attach(reference: str, runs_dir: str | None, *, style: Style) -> int:
@@ -177,10 +178,12 @@ def export(reference: str, runs_dir: str | None, *, form: str, output: str | Non
     )
     made = storage.create_job(job, found.path.parent)
     engine = session.launch(made, owned=True)
-    code = headless.follow(engine, style=Style.QUIET, owner=True)
+    try:
+        code = headless.follow(engine, style=Style.QUIET, owner=True)
+    finally:
+        engine.discard()
     if code == ExitCode.DONE and engine.wait_until_gone():
         storage.remove(made)
-    engine.discard()
     return code
 
 
@@ -207,12 +210,9 @@ def _detached(engine: session.Session) -> int:
     """Wait in silence until the run has begun, so that what is wrong shows at once."""
     state = headless.watch(engine, until=RunStarted)
     run_dir = engine.run
-    code = exit_code(state.ending) if engine.ended else ExitCode.DONE
-    if code != ExitCode.DONE:
-        for line in summary_lines(state, run_dir):
-            click.echo(line, err=True)
+    if engine.ended and exit_code(state.ending) != ExitCode.DONE:
         engine.discard()
-        return code
+        raise as_error(state)
     click.echo(f"runs directory: {visible(run_dir.path.parent)}")
     click.echo(f"run: {run_dir.run_id} in {visible(run_dir.path)}")
     click.echo(f"to watch it: ecotui attach {run_dir.run_id} --headless")

@@ -197,8 +197,12 @@ def test_a_failed_beginning_leaves_nothing(
 ) -> None:
     engine_that("discards")
     assert run_cli("--headless", *flags, "tiny.toml") == ExitCode.USAGE
-    printed, words = capsys.readouterr()
-    assert "there is no folder /nowhere" in printed + words
+    words = capsys.readouterr().err
+    assert words.endswith(
+        "error: there is no folder /nowhere\n"
+        "expected: a folder of photos\n"
+        "to fix: correct data.root\n"
+    )
     assert list((place / "runs").iterdir()) == []
 
 
@@ -449,6 +453,18 @@ def test_what_nobody_foresaw_becomes_one_line_and_a_file(
     log = Path(told.rpartition(" ")[2].strip())
     assert log.is_relative_to(tmp_path)
     assert "Traceback" in log.read_text()
+
+
+def test_a_missing_package_is_a_fault_of_the_environment(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ecotui.verbs", raising=False)
+    monkeypatch.delattr("ecotui.verbs", raising=False)
+    monkeypatch.setitem(sys.modules, "ecotui.runs_table", None)
+    assert run_cli("runs") == ExitCode.ENVIRONMENT
+    told = capsys.readouterr().err
+    assert_three_lines(told)
+    assert "ecotui.runs_table" in told
 
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

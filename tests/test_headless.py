@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ecotui import headless, printing
-from ecotui.errors import ExitCode
+from ecotui.errors import EcoError, ExitCode
 from ecotui.headless import choose_style, follow
 from ecotui.paths import RunDir
 from ecotui.printing import Bars, Style
@@ -158,14 +158,12 @@ def test_a_terminal_without_unicode_gets_question_marks_and_no_traceback() -> No
 
 def test_a_directory_that_will_go_is_not_mentioned(stand_in: Launch, capsys: Capture) -> None:
     engine = stand_in("discards")
-    assert follow(engine, style=Style.PLAIN, owner=True) == ExitCode.USAGE
-    printed = capsys.readouterr().out
-    assert engine.run.run_id not in printed
-    assert printed.splitlines()[-3:] == [
-        "error: there is no folder /nowhere",
-        "expected: a folder of photos",
-        "to fix: correct data.root",
-    ]
+    with pytest.raises(EcoError, match="there is no folder /nowhere") as caught:
+        follow(engine, style=Style.PLAIN, owner=True)
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert engine.run.run_id not in capsys.readouterr().out
+    assert follow(attach(engine.run), style=Style.QUIET, owner=False) == ExitCode.USAGE
+    assert capsys.readouterr().out.splitlines() == list(caught.value.lines())
 
 
 def test_watching_in_silence_ends_at_the_event_asked_for(stand_in: Launch) -> None:
