@@ -200,7 +200,8 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
     """
     if state.ending is not None and not _reopens(state, event):
         return state
-    state = replace(state, heard_at=event.at)
+    if not isinstance(event, StepsTaken):  # most events: spared a second copy of the state
+        state = replace(state, heard_at=event.at)
     match event:
         case StepsTaken():
             return _stepped(state, event)
@@ -297,6 +298,7 @@ def _epoch_begun(state: RunState, event: EpochStarted) -> RunState:
 def _stepped(state: RunState, event: StepsTaken) -> RunState:
     return replace(
         state,
+        heard_at=event.at,
         epoch=event.epoch,
         step=event.step,
         step_in_epoch=event.step_in_epoch,

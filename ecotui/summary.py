@@ -101,7 +101,7 @@ def _job_lines(state: RunState) -> list[str]:
 
 
 def _stopped(state: RunState, ending: RunStopped, run: RunDir) -> list[str]:
-    where = f"epoch {ending.epoch}, step {ending.step:,}"
+    where = f"epoch {state.epoch or ending.epoch}, step {ending.step:,}"
     lines = [f"stopped: {visible(ending.reason)} ({where})", *_reached(state)]
     if ending.checkpoint is None:
         lines.append("nothing had been trained yet, so no checkpoint was saved")

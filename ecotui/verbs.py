@@ -150,18 +150,15 @@ def logs(reference: str, runs_dir: str | None, *, lines: int, keep_on: bool) -> 
     """
     found = find_run(reference, choose_runs_dir(runs_dir))
     size = found.log.stat().st_size if found.log.is_file() else 0
-    raw, offset = _read_from(found.log, max(0, size - _MAX_LOG_BYTES))
+    raw, offset = _whole_lines(found.log, max(0, size - _MAX_LOG_BYTES), is_last=not keep_on)
     shown = visible_lines(raw.decode("utf-8", "replace"))
-    for line in shown[len(shown) - lines if lines < len(shown) else 0 :]:
-        click.echo(line)
-    while keep_on:
+    _print_lines(shown[len(shown) - min(lines, len(shown)) :])
+    is_alive = keep_on
+    while is_alive:
         is_alive = lock.is_held(found.lock)
-        raw, offset = _read_from(found.log, offset)
-        for line in visible_lines(raw.decode("utf-8", "replace")):
-            click.echo(line)
-        if not is_alive:
-            break
-        time.sleep(0.2)
+        raw, offset = _whole_lines(found.log, offset, is_last=not is_alive)
+        _print_lines(visible_lines(raw.decode("utf-8", "replace")))
+        time.sleep(0.2 if is_alive else 0.0)
     return ExitCode.DONE
 
 
@@ -249,12 +246,18 @@ def _check_accepted(answer: CommandAnswered) -> None:
         )
 
 
-def _read_from(path: Path, offset: int) -> tuple[bytes, int]:
-    """Return the whole lines from an offset on, and the next offset."""
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _whole_lines(path: Path, offset: int, *, is_last: bool) -> tuple[bytes, int]:
+    """Return the whole lines from an offset on, at last also a torn one, and the next offset."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
             raw = file.read()
     except FileNotFoundError:
         return b"", offset
-    return raw, offset + len(raw)
+    whole = raw if is_last else raw[: raw.rfind(b"\n") + 1]
+    return whole, offset + len(whole)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -282,6 +283,23 @@ def test_a_hang_up_leaves_the_run_going(place: Path) -> None:
     assert b"run_finished" in run.events.read_bytes()
 
 
+def test_a_terminal_that_goes_away_leaves_the_run_going(place: Path) -> None:
+    command = [sys.executable, str(TESTS / "drive_cli.py"), "trains", "--headless", "tiny.toml"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(command[0], command)  # noqa: S606
+    run = wait_for_steps(place / "runs")
+    drawn = b""
+    while b"Epoch 1/2" not in drawn:
+        drawn += os.read(terminal, 65_536)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == ExitCode.DONE
+    assert b"detach_run" in run.commands.read_bytes()
+    assert attach(run).wait_until_gone(30)
+    assert b"run_finished" in run.events.read_bytes()
+
+
 def test_a_closed_pipe_leaves_the_run_going(place: Path) -> None:
     reader, writer = os.pipe()
     printer = drive("trains", "--headless", "--json", "tiny.toml", stdout=writer)
@@ -403,6 +421,23 @@ def test_logs_are_made_harmless_and_cut(recorded: Recorded, capsys: Capture) -> 
     assert capsys.readouterr().out == "second \\e[31mred\nthird \ufffd\n"
     assert run_cli("logs", str(run.path), "-n", "0") == ExitCode.DONE
     assert capsys.readouterr().out == ""
+
+
+def test_logs_follow_a_run_to_its_end(
+    place: Path, engine_that: Callable[[str], None], capsys: Capture
+) -> None:
+    engine_that("trains")
+    run_cli("--headless", "--detach", "tiny.toml")
+    run = wait_for_steps(place / "runs")
+    run.log.write_bytes(b"before\ntorn ")
+    reader = drive("", "logs", "-f", "latest")
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "before\n"
+    with run.log.open("ab") as log:
+        log.write(b"line\nlast")
+    assert run_cli("stop", "latest") == ExitCode.DONE
+    printed, complaints = reader.communicate(timeout=30)
+    assert (reader.returncode, printed, complaints) == (ExitCode.DONE, "torn line\nlast\n", "")
 
 
 def test_logs_of_a_run_that_has_none_are_empty(recorded: Recorded, capsys: Capture) -> None:
