@@ -68,6 +68,14 @@ def test_the_owner_is_named_only_to_an_owned_engine(stand_in: Launch) -> None:
     assert free.model_dump()["version"] == "owner none"
 
 
+def test_an_engine_has_a_session_of_its_own_that_no_key_press_reaches(stand_in: Launch) -> None:
+    engine = stand_in("trains")
+    read_until(engine, StepsTaken)
+    holder = lock.read_holder(engine.run.lock)
+    assert holder is not None
+    assert os.getsid(holder.pid) == holder.pid != os.getsid(0)
+
+
 def test_an_engine_that_raises_leaves_its_traceback_as_last_words(stand_in: Launch) -> None:
     lost = read_to_the_end(stand_in("raises"))[-1]
     assert isinstance(lost, EngineLost)
