@@ -90,7 +90,14 @@ def sized(value: object) -> int:
     return 0
 
 
-LIMITS = {"alerts": 200, "set_aside": 200, "logs": 200, "checkpoints": 64, "stages": 8}
+LIMITS = {
+    "checks": 200,
+    "alerts": 200,
+    "set_aside": 200,
+    "logs": 200,
+    "checkpoints": 64,
+    "stages": 8,
+}
 
 
 def assert_bounded(state: RunState) -> None:
