@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,27 +20,7 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base
 INPUT_SIZES = {224, 336, 384, 448}
 """Sizes that a model is made for; as a literal, one of them once broke every run."""
 HEAVY = {"torch", "torchvision", "timm", "numpy", "PIL", "textual", "safetensors", "sklearn"}
-FRONT = [
-    name
-    for name in (
-        "cli",
-        "headless",
-        "session",
-        "state",
-        "stream",
-        "events",
-        "commands",
-        "config",
-        "config_file",
-        "config_faults",
-        "jobs",
-        "paths",
-        "lock",
-        "text",
-        "errors",
-    )
-    if importlib.util.find_spec(f"ecotui.{name}")
-]
+FRONT = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
 
 
 def ids(path: Path) -> str:
