@@ -2,7 +2,274 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 
-def main() -> None:
+import click
+
+from ecotui import __version__
+from ecotui.errors import EcoError, ExitCode
+
+EXIT_CODES = (
+    (ExitCode.DONE, "done: all epochs, early stopping or the step limit"),
+    (ExitCode.ERROR, "an error, or the engine was killed"),
+    (ExitCode.USAGE, "wrong flags, configuration, model name, data layout or input size"),
+    (ExitCode.PREFLIGHT, "preflight found an error in the data or the model"),
+    (ExitCode.HEALTH, "stopped for the health of the run"),
+    (ExitCode.ENVIRONMENT, "the environment is broken: device, weights or packages"),
+    (ExitCode.OUT_OF_MEMORY, "out of memory after every fall-back"),
+    (ExitCode.RESUMABLE, "stopped early on request, with a checkpoint saved"),
+    (ExitCode.INTERRUPTED, "interrupted twice, not saved"),
+    (ExitCode.TERMINATED, "terminated twice, not saved"),
+)
+_RUN = "run"
+"""The hidden command that a command line without a verb means."""
+
+
+class _VerbOrConfig(click.Group):
+    """A group in which what is no verb is the CONFIG of a run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        if first not in self.commands and first not in ("-h", "--help", "--version"):
+            args = [_RUN, *args]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return ["[OPTIONS] CONFIG", "| VERB ..."]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        run = self.commands[_RUN]
+        with formatter.section("Options"):
+            options = [*run.get_params(ctx), *self.get_params(ctx)]
+            records = [
+                each.get_help_record(ctx) for each in options if each.param_type_name != "argument"
+            ]
+            formatter.write_dl(list(dict.fromkeys(record for record in records if record)))
+        with formatter.section("Verbs"):
+            shown = [(name, verb) for name, verb in self.commands.items() if not verb.hidden]
+            formatter.write_dl([(name, verb.get_short_help_str(60)) for name, verb in shown])
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_CODES])
+
+
+class _RunCommand(click.Command):
+    """The run itself; its help is that of the whole program."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        return ctx.parent.get_help() if ctx.parent else super().get_help(ctx)
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+_runs_dir = click.option(
+    "--runs-dir", metavar="FOLDER", help="Where runs are kept. [ECOTUI_RUNS_DIR, or ./runs]"
+)
+_set = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting, such as train.epochs=3; repeatable.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="The events on stdout, as JSON lines.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Only the summary at the end.")
+_headless = click.option("--headless", is_flag=True, help="Print lines instead of a screen.")
+_latest = click.argument("run", default="latest")
+
+
+@click.group(cls=_VerbOrConfig, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="ecotui")
+def cli() -> None:
+    """Train image classifiers in a terminal, and never lose the run.
+
+    CONFIG is a TOML file, or the name of a shipped config such as digits.
+    """
+
+
+@cli.command(_RUN, cls=_RunCommand, hidden=True)
+@click.argument("config", required=False)
+@_headless
+@_set
+@_runs_dir
+@_json
+@_quiet
+@click.option("--detach", is_flag=True, help="Return once the run has begun; it goes on.")
+def run_command(
+    config: str | None,
+    headless: bool,
+    settings: Sequence[str],
+    runs_dir: str | None,
+    as_json: bool,
+    quiet: bool,
+    detach: bool,
+) -> int:
+    """Train what CONFIG asks for."""
+    from ecotui import verbs
+
+    verbs.need_headless(headless or as_json or quiet or detach)
+    style = verbs.style_of(as_json=as_json, quiet=quiet)
+    return verbs.run(config, settings, runs_dir, style=style, detach=detach)
+
+
+@cli.command(context_settings=_CONTEXT)
+@_latest
+@_headless
+@_runs_dir
+@_json
+@_quiet
+def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
+    """Watch RUN from its beginning; Ctrl-C leaves it running."""
+    from ecotui import verbs
+
+    verbs.need_headless(headless or as_json or quiet)
+    return verbs.attach(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
+
+
+@cli.command(context_settings=_CONTEXT)
+@_runs_dir
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+def runs(runs_dir: str | None, as_json: bool) -> int:
+    """List the runs, newest first."""
+    from ecotui import verbs
+
+    return verbs.runs(runs_dir, as_json=as_json)
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.argument("run")
+@_runs_dir
+@click.option("--wait/--no-wait", default=True, help="Wait until it has ended. [wait]")
+def stop(run: str, runs_dir: str | None, wait: bool) -> int:
+    """Save a checkpoint of RUN and stop it."""
+    from ecotui import verbs
+
+    return verbs.stop(run, runs_dir, wait=wait)
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.argument("run")
+@_runs_dir
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(run: str, runs_dir: str | None, yes: bool) -> int:
+    """Remove RUN with its checkpoints."""
+    from ecotui import verbs
+
+    return verbs.delete(run, runs_dir, yes=yes)
+
+
+@cli.command(context_settings=_CONTEXT)
+@_latest
+@_runs_dir
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=100, help="How many. [100]")
+@click.option("-f", "--follow", is_flag=True, help="Go on as long as the run does.")
+def logs(run: str, runs_dir: str | None, lines: int, follow: bool) -> int:
+    """Print the last lines of RUN's engine.log."""
+    from ecotui import verbs
+
+    return verbs.logs(run, runs_dir, lines=lines, keep_on=follow)
+
+
+@cli.command(context_settings=_CONTEXT)
+@_latest
+@_runs_dir
+@click.option(
+    "--format", "form", type=click.Choice(["pth", "timm"]), required=True, help="Of the weights."
+)
+@click.option("--output", metavar="PATH", help="Where to; must not exist. [RUN/exports/...]")
+def export(run: str, runs_dir: str | None, form: str, output: str | None) -> int:
+    """Write RUN's best weights as a plain file or a timm folder."""
+    from ecotui import verbs
+
+    return verbs.export(run, runs_dir, form=form, output=output)
+
+
+@cli.group(context_settings=_CONTEXT)
+def config() -> None:
+    """Show, check or write configurations."""
+
+
+@config.command("show", context_settings=_CONTEXT)
+@click.argument("config")
+@_set
+def config_show(config: str, settings: Sequence[str]) -> int:
+    """Print every setting of CONFIG with its meaning."""
+    from ecotui import config_verbs
+
+    return config_verbs.show(config, settings)
+
+
+@config.command("validate", context_settings=_CONTEXT)
+@click.argument("config")
+@_set
+def config_validate(config: str, settings: Sequence[str]) -> int:
+    """Say whether CONFIG is valid, and what it trains."""
+    from ecotui import config_verbs
+
+    return config_verbs.validate(config, settings)
+
+
+@config.command("schema", context_settings=_CONTEXT)
+def config_schema() -> int:
+    """Print the JSON schema of configurations, for editors."""
+    from ecotui import config_verbs
+
+    return config_verbs.schema()
+
+
+@config.command("init", context_settings=_CONTEXT)
+@click.option("--data", required=True, metavar="FOLDER", help="The photos to train on.")
+@click.option("--output", metavar="FILE", help="Config to write. [FOLDER's name].toml")
+@click.option("--model", default="resnet18", help="Any model that timm knows. [resnet18]")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def config_init(data: str, output: str | None, model: str, force: bool) -> int:
+    """Look at a folder of photos and write a config for it."""
+    from ecotui import config_verbs
+
+    return config_verbs.init(data, output, model=model, force=force)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command `ecotui`."""
-    raise SystemExit(2)
+    raise SystemExit(_exit_code(argv))
+
+
+def _exit_code(argv: Sequence[str] | None) -> int:
+    """Run a command line; every failure becomes words and an exit code here."""
+    try:
+        result = cli.main(argv, prog_name="ecotui", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except EcoError as error:
+        _tell(error)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _leave_quietly()
+        return ExitCode.DONE
+    except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
+        return _crash()
+    return int(result or 0)
+
+
+def _tell(error: EcoError) -> None:
+    from ecotui.text import visible
+
+    for line in error.lines():
+        click.echo(visible(line), err=True)
+
+
+def _leave_quietly() -> None:
+    """Point stdout nowhere: flushing what is left would fail once more as Python exits."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _crash() -> int:
+    from ecotui.crash import write_crash_log
+
+    click.echo(write_crash_log(), err=True)
+    return ExitCode.ERROR

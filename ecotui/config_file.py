@@ -45,7 +45,11 @@ class LoadedConfig:
 
 
 def load_config(
-    reference: str, settings: Sequence[str] = (), *, user_file: Path | None = None
+    reference: str,
+    settings: Sequence[str] = (),
+    *,
+    user_file: Path | None = None,
+    needs_data: bool = True,
 ) -> LoadedConfig:
     """Load a config by path or shipped name, with `--set` values on top.
 
@@ -54,6 +58,7 @@ def load_config(
         settings: Values as `key=value`, each a TOML value, or else a string
             where the field is one.
         user_file: The user's own file; the standard place when None.
+        needs_data: Refuse a config without `data.root`.
 
     Raises:
         UsageError: No such config, not TOML, an unknown key, a value out of range.
@@ -72,7 +77,7 @@ def load_config(
         config = RunConfig.model_validate(merged)
     except ValidationError as error:
         raise told(error, layers) from None
-    if not config.data.root:
+    if needs_data and not config.data.root:
         raise UsageError(
             f"data.root is not set in {visible(path)}",
             "the folder of photos to train on",

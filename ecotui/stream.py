@@ -33,7 +33,8 @@ class EventWriter:
 
     Each event gets the next `seq` and both clocks. Terminal events are flushed
     to the disk, the others only handed to the system: telemetry may be lost in
-    a power cut, the end of a run should not be.
+    a power cut, the end of a run should not be. After a terminal event the
+    attempt says nothing more, whatever a thread still tries.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class EventWriter:
         self._started = monotonic_clock()
         self._guard = threading.Lock()
         self._seq = _mend_and_count(path)
+        self._has_ended = False
         self._descriptor = os.open(
             path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
@@ -60,6 +62,8 @@ class EventWriter:
                 nothing of it stays in the file, and `seq` keeps its place.
         """
         with self._guard:
+            if self._has_ended:
+                return
             stamped = event.model_copy(
                 update={
                     "seq": self._seq + 1,
@@ -69,7 +73,8 @@ class EventWriter:
             )
             _append_whole(self._descriptor, stamped.model_dump_json().encode() + b"\n")
             self._seq += 1
-            if event.kind in TERMINAL_KINDS:
+            self._has_ended = event.kind in TERMINAL_KINDS
+            if self._has_ended:
                 os.fsync(self._descriptor)
 
     def sync(self) -> None:

@@ -110,7 +110,8 @@ class TestEveryModule:
         assert offences(TREES[path], loads_carelessly) == []
 
     def test_states_facts_rather_than_printing(self, path: Path) -> None:
-        if (PACKAGE / "engine") in path.parents:
+        if (PACKAGE / "engine") in path.parents and path.name != "__main__.py":
+            # The door itself may find the log taken, and then has nowhere else to say so.
             assert offences(TREES[path], lambda node: called(node) == "print") == []
 
 

@@ -1,10 +1,13 @@
 """The engine: alone in its own process, it trains and states facts as events.
 
 Floors inside, each importing only from those below it:
-    __main__  the child's door: lock, signals, first event, then imports the rest
-    runner    a job as stages; failures become RunFailed
-    trainer, describe           one job each
-    control, evaluate, export   what a job uses
-    checkpoint, data, model, optim, compute   the parts
-    emit      how facts are stated
+    __main__    the child's door: lock, signals, first event, then imports the rest
+    runner      a job from its first to its last event; failures become RunFailed
+    trainer, preflight, describe, export    what a job does
+    assembly, saving                        all parts of a run; what is saved when
+    evaluate
+    control, environment, train_state
+    checkpoint, data, model, optim, loss, compute, meter    the parts
+    emit, input_spec, randomness
+    seeds
 """

@@ -1,0 +1,263 @@
+"""Everything a training run is made of, built from its configuration.
+
+Whatever is wrong with the device, the data, the model or the settings between
+them shows here, before the first stage.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ecotui.config import RunConfig
+from ecotui.config_file import to_toml
+from ecotui.engine.compute import (
+    Compute,
+    apply_process_settings,
+    choose_compute,
+    make_scaler,
+    probe_capabilities,
+    supports_fused,
+)
+from ecotui.engine.data.index import DataIndex, write_split
+from ecotui.engine.data.loader import EvalLoader, TrainLoader
+from ecotui.engine.data.transforms import Transforms, build_transforms
+from ecotui.engine.emit import Emit
+from ecotui.engine.environment import describe_environment
+from ecotui.engine.loss import Mixer, Objective, make_mixer, make_objective
+from ecotui.engine.model import BuiltModel, build_model, count_parameters, make_ema, split_head
+from ecotui.engine.optim import FUSED_CLASSES, Schedule, make_optimizer, make_schedule
+from ecotui.engine.seeds import derive_seed
+from ecotui.engine.train_state import Trainable
+from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
+from ecotui.paths import RunDir
+from ecotui.text import visible
+
+MAX_EVENT_CLASSES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the training loop works with.
+
+    Attributes:
+        config: Resolved: no `auto` is left.
+        trainable: What changes while training.
+        forward: The network, compiled where that was asked for.
+        test_loader: None where the data has no test split.
+    """
+
+    config: RunConfig
+    index: DataIndex
+    built: BuiltModel
+    compute: Compute
+    trainable: Trainable
+    forward: nn.Module
+    schedule: Schedule
+    objective: Objective
+    mixer: Mixer | None
+    transforms: Transforms
+    train_loader: TrainLoader
+    val_loader: EvalLoader
+    test_loader: EvalLoader | None
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.index.class_names)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and saved as best: the average where there is one."""
+        ema = self.trainable.ema
+        judged: nn.Module = self.trainable.network if ema is None else ema.module
+        return judged
+
+    @property
+    def planned_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        whole = self.config.train.epochs * self.train_loader.steps_per_epoch
+        limit = self.config.train.max_steps
+        return whole if limit is None else min(whole, limit)
+
+    def close(self) -> None:
+        """End the loaders' workers."""
+        for loader in (self.train_loader, self.val_loader, self.test_loader):
+            if loader is not None:
+                loader.close()
+
+
+def assemble(config: RunConfig, index: DataIndex, emit: Emit) -> Parts:
+    """Build all parts of a run for a data set.
+
+    Raises:
+        UsageError: The model cannot be used as configured.
+        EnvironmentFaultError: The device or the weights are not there.
+
+    Emits:
+        SetupAdvanced, LogWritten, HealthAlerted.
+    """
+    compute = choose_compute(config, probe_capabilities())
+    apply_process_settings(compute, config.compute)
+    emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
+    torch.manual_seed(derive_seed(config.train.seed, "weights"))
+    built = build_model(config.model, config.data, len(index.class_names))
+    for note in (*index.notes, *built.notes):
+        emit(LogWritten(severity="note", message=note))
+    for warning in compute.warnings:
+        emit(
+            HealthAlerted(
+                severity="warning",
+                code="unsafe_setting",
+                message=warning,
+                advice="leave the setting on 'auto' unless you know better",
+            )
+        )
+    resolved = _resolve(config, index, built, compute)
+    return _join(resolved, index, built, compute)
+
+
+def record(parts: Parts, run: RunDir) -> None:
+    """Write down what was chosen: resolved.toml, split.csv, environment.json.
+
+    Raises:
+        OSError: The run directory cannot be written.
+    """
+    run.resolved.write_text(to_toml(parts.config), encoding="utf-8")
+    write_split(parts.index, run.split)
+    environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
+    run.environment.write_text(environment, encoding="utf-8")
+
+
+def announce(parts: Parts) -> RunStarted:
+    """Return the event that says what is about to be trained, on what."""
+    index, train = parts.index, parts.config.train
+    return RunStarted(
+        stages=_stages(parts),
+        model=visible(parts.config.model.name),
+        num_parameters=count_parameters(parts.trainable.network),
+        image_size=parts.built.spec.image_size,
+        class_names=tuple(visible(name) for name in index.class_names[:MAX_EVENT_CLASSES]),
+        num_classes=parts.num_classes,
+        num_train=len(index.splits["train"]),
+        num_val=len(index.splits["val"]),
+        num_test=len(index.splits["test"]),
+        epochs=train.epochs,
+        steps_per_epoch=parts.train_loader.steps_per_epoch,
+        max_steps=train.max_steps,
+        batch_size=train.batch_size,
+        micro_batch_size=parts.compute.micro_batch_size,
+        device=parts.compute.device,
+        precision=parts.compute.precision,
+        metric=train.metric,
+        seed=train.seed,
+    )
+
+
+def _stages(parts: Parts) -> tuple[str, ...]:
+    before = {"off": (), "quick": ("preflight",), "full": ("audit", "preflight")}
+    after = () if parts.test_loader is None else ("test",)
+    return (*before[parts.config.preflight.level], "train", "validate", *after)
+
+
+def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:
+    train, network = config.train, built.network
+    network = network.to(compute.device)
+    if compute.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    if train.freeze_epochs:
+        split_head(network)  # refuses at once where the backbone cannot be told apart
+    kind = FUSED_CLASSES.get(train.optimizer.lower())
+    fused = kind is not None and supports_fused(kind, compute.device)
+    optimizer = make_optimizer(network, train, fused=fused)
+    trainable = Trainable(
+        network=network,
+        ema=make_ema(network, train) if train.ema else None,
+        optimizer=optimizer,
+        scaler=make_scaler(compute),
+    )
+    transforms = build_transforms(built.spec, config.augment)
+    train_loader, val_loader, test_loader = _loaders(config, index, transforms, compute)
+    labels = index.labels[index.splits["train"]]
+    num_classes = len(index.class_names)
+    return Parts(
+        config=config,
+        index=index,
+        built=built,
+        compute=compute,
+        trainable=trainable,
+        forward=_compiled(network) if config.compute.compile else network,
+        schedule=make_schedule(optimizer, train, steps_per_epoch=train_loader.steps_per_epoch),
+        objective=make_objective(train, labels, num_classes, compute.device),
+        mixer=make_mixer(config.augment, train, num_classes),
+        transforms=transforms,
+        train_loader=train_loader,
+        val_loader=val_loader,
+        test_loader=test_loader,
+    )
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
+    return compiled
+
+
+def _loaders(
+    config: RunConfig, index: DataIndex, transforms: Transforms, compute: Compute
+) -> tuple[TrainLoader, EvalLoader, EvalLoader | None]:
+    pin_memory = compute.device_type == "cuda"
+    train_loader = TrainLoader(
+        index,
+        transforms.train,
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        sampling=config.data.sampling,
+        workers=compute.workers,
+        max_pixels=config.data.max_pixels,
+        pin_memory=pin_memory,
+    )
+
+    def evaluation(split: str) -> EvalLoader:
+        return EvalLoader(
+            index,
+            "val" if split == "val" else "test",
+            transforms.evaluate,
+            batch_size=compute.micro_batch_size,
+            workers=compute.workers,
+            max_pixels=config.data.max_pixels,
+            pin_memory=pin_memory,
+        )
+
+    test_loader = evaluation("test") if len(index.splits["test"]) else None
+    return train_loader, evaluation("val"), test_loader
+
+
+def _resolve(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> RunConfig:
+    """Return the configuration with everything that `auto` chose."""
+    spec, train = built.spec, config.train
+    changes = {
+        "data": {
+            "layout": index.layout,
+            "image_size": spec.image_size,
+            "interpolation": spec.interpolation,
+            "crop_fraction": spec.crop_fraction,
+        },
+        "train": {
+            "micro_batch_size": compute.micro_batch_size,
+            "warmup_epochs": min(train.warmup_epochs, train.epochs / 2),
+        },
+        "compute": {
+            "device": compute.device,
+            "precision": compute.precision,
+            "channels_last": compute.channels_last,
+            "threads": compute.threads,
+            "workers": compute.workers,
+        },
+    }
+    table = config.model_dump()
+    for section, values in changes.items():
+        table[section].update(values)
+    return RunConfig.model_validate(table)

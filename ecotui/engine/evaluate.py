@@ -1,0 +1,160 @@
+"""How good the model is: top-1, top-5, loss, macro F1, and figures for each class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from ecotui.engine.compute import Compute
+from ecotui.engine.data.loader import Batch
+from ecotui.events import ClassScore
+from ecotui.text import visible
+
+MAX_EVENT_CLASSES = 100
+"""An event names at most so many classes, those with the lowest F1; the file has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result of a pass over a split.
+
+    Attributes:
+        loss: Mean cross-entropy, nats; NaN where a logit was.
+        accuracy_top5: Share of images whose class is among the five best.
+        confusion_KK: Counts; row is the true class, column the predicted one.
+    """
+
+    loss: float
+    accuracy_top5: float
+    confusion_KK: NDArray[np.int64]
+
+    @property
+    def num_images(self) -> int:
+        """How many images were scored."""
+        return int(self.confusion_KK.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1, 0 to 1."""
+        return float(np.trace(self.confusion_KK)) / max(1, self.num_images)
+
+    def precision_recall_f1(self) -> NDArray[np.float64]:
+        """Return precision, recall and F1 of each class [3, K]; 0 where undefined."""
+        hits = np.diag(self.confusion_KK).astype(np.float64)
+        predicted = self.confusion_KK.sum(axis=0)
+        support = self.confusion_KK.sum(axis=1)
+        precision = hits / np.maximum(1, predicted)
+        recall = hits / np.maximum(1, support)
+        f1 = 2 * hits / np.maximum(1, predicted + support)
+        return np.stack([precision, recall, f1])
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the classes that occur in the split, 0 to 1."""
+        present = self.confusion_KK.sum(axis=1) > 0
+        return float(self.precision_recall_f1()[2][present].mean()) if present.any() else 0.0
+
+    def metric(self, name: str) -> float:
+        """Return `accuracy`, `macro_f1` or `loss`."""
+        return {"accuracy": self.accuracy, "macro_f1": self.macro_f1, "loss": self.loss}[name]
+
+    def class_scores(self, class_names: Sequence[str]) -> tuple[ClassScore, ...]:
+        """Return the figures of each class, in class order, names made harmless."""
+        support = self.confusion_KK.sum(axis=1)
+        return tuple(
+            ClassScore(name=visible(name), precision=p, recall=r, f1=f, support=int(count))
+            for name, (p, r, f), count in zip(
+                class_names, self.precision_recall_f1().T.tolist(), support, strict=True
+            )
+        )
+
+
+def evaluate(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    compute: Compute,
+    num_classes: int,
+    on_batch: Callable[[Batch], None],
+) -> Evaluation:
+    """Score a model on batches without changing anything about it.
+
+    Args:
+        network: Left in the mode it was in.
+        batches: Images float32 [B, 3, S, S] with labels int64 [B].
+        compute: Device and precision.
+        num_classes: K.
+        on_batch: Called after each batch, for progress and stop requests; what
+            it raises ends the evaluation.
+    """
+    confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=compute.device)
+    sums = torch.zeros(2, dtype=torch.float32, device=compute.device)
+    total_loss, total_top5 = 0.0, 0.0
+    was_training = network.training
+    network.eval()
+    try:
+        for batch in batches:
+            if batch.labels_B.numel():
+                _score(network, batch, compute, num_classes, confusion, sums)
+                loss, top5 = sums.tolist()
+                total_loss, total_top5 = total_loss + loss, total_top5 + top5
+            on_batch(batch)
+    finally:
+        network.train(was_training)
+    confusion_KK = confusion.cpu().numpy().reshape(num_classes, num_classes)
+    count = max(1, int(confusion_KK.sum()))
+    return Evaluation(total_loss / count, total_top5 / count, confusion_KK)
+
+
+def shown_classes(scores: tuple[ClassScore, ...]) -> tuple[ClassScore, ...]:
+    """Return the scores that an event carries: all, or the worst hundred in class order."""
+    if len(scores) <= MAX_EVENT_CLASSES:
+        return scores
+    worst = sorted(range(len(scores)), key=lambda index: scores[index].f1)[:MAX_EVENT_CLASSES]
+    return tuple(scores[index] for index in sorted(worst))
+
+
+def write_evaluation(path: Path, evaluation: Evaluation, class_names: Sequence[str]) -> None:
+    """Write all figures of an evaluation as JSON.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    record = {
+        "num_images": evaluation.num_images,
+        "loss": evaluation.loss if np.isfinite(evaluation.loss) else None,
+        "accuracy": evaluation.accuracy,
+        "accuracy_top5": evaluation.accuracy_top5,
+        "macro_f1": evaluation.macro_f1,
+        "per_class": [score.model_dump() for score in evaluation.class_scores(class_names)],
+        "confusion": evaluation.confusion_KK.tolist(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _score(
+    network: nn.Module,
+    batch: Batch,
+    compute: Compute,
+    num_classes: int,
+    confusion: torch.Tensor,
+    sums: torch.Tensor,
+) -> None:
+    images_BCHW = compute.to_device(batch.images_BCHW)
+    labels_B = compute.to_device(batch.labels_B)
+    with torch.inference_mode(), compute.autocast():
+        logits_BK = network(images_BCHW)
+    logits_BK = logits_BK.float()
+    best = logits_BK.topk(min(5, num_classes), dim=1).indices
+    pairs = labels_B * num_classes + best[:, 0]
+    confusion += torch.bincount(pairs, minlength=num_classes * num_classes)
+    sums[0] = F.cross_entropy(logits_BK, labels_B, reduction="sum")
+    sums[1] = (best == labels_B[:, None]).any(dim=1).sum()

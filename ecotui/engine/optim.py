@@ -1,0 +1,106 @@
+"""Optimizer and learning-rate schedule, both timm's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2, list_optimizers
+from timm.scheduler import create_scheduler_v2
+from torch import nn
+
+from ecotui.config import TrainConfig
+from ecotui.errors import UsageError
+from ecotui.text import listed, nearest, visible
+
+FUSED_CLASSES: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+"""Optimizers of torch that may have a fused kernel, by timm's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The learning rate as a function of the optimizer steps done.
+
+    Attributes:
+        scheduler: timm's, or None for a constant rate.
+    """
+
+    scheduler: Any
+
+    def set_step(self, step: int) -> None:
+        """Set the rate of every parameter group for the step after `step` done ones."""
+        if self.scheduler is not None:
+            self.scheduler.step_update(num_updates=step)
+
+
+def make_optimizer(
+    network: nn.Module, config: TrainConfig, *, fused: bool
+) -> torch.optim.Optimizer:
+    """Return a timm optimizer over all parameters, biases and norms without weight decay.
+
+    Args:
+        network: Its parameters must still require gradients: frozen ones are left out.
+        config: Name, rates and decay.
+        fused: Whether to ask for the fused kernel.
+
+    Raises:
+        UsageError: timm knows no such optimizer, or it refuses the settings.
+    """
+    known = list_optimizers()
+    if config.optimizer.lower() not in known:
+        close = nearest(config.optimizer, known)
+        raise UsageError(
+            f"there is no optimizer '{visible(config.optimizer)}' in timm",
+            f"one of its {len(known)} names",
+            f"did you mean {listed(close)}?" if close else "set train.optimizer = 'adamw'",
+        )
+    extra: dict[str, Any] = {"fused": True} if fused else {}
+    try:
+        optimizer: torch.optim.Optimizer = create_optimizer_v2(
+            network,
+            opt=config.optimizer,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
+            layer_decay=config.layer_decay,
+            **extra,
+        )
+    except (TypeError, ValueError, AssertionError, ImportError) as error:
+        raise UsageError(
+            f"optimizer '{visible(config.optimizer)}' cannot be built: {visible(error)}",
+            "an optimizer that takes these settings",
+            "set train.optimizer = 'adamw', or remove train.layer_decay",
+        ) from error
+    return optimizer
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, config: TrainConfig, *, steps_per_epoch: int
+) -> Schedule:
+    """Return the schedule, set to the first step; the rate changes every step."""
+    if config.scheduler == "none":
+        return Schedule(None)
+    scheduler, _ = create_scheduler_v2(
+        optimizer,
+        sched=config.scheduler,
+        num_epochs=config.epochs,
+        decay_epochs=max(1.0, config.epochs / 3),
+        min_lr=config.min_learning_rate,
+        warmup_lr=config.warmup_learning_rate,
+        warmup_epochs=config.warmup_epochs,
+        step_on_epochs=False,
+        updates_per_epoch=steps_per_epoch,
+    )
+    schedule = Schedule(scheduler)
+    schedule.set_step(0)
+    return schedule
+
+
+def learning_rate(optimizer: torch.optim.Optimizer) -> float:
+    """Return the largest learning rate over the parameter groups."""
+    return max(float(group["lr"]) for group in optimizer.param_groups)

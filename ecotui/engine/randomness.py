@@ -1,0 +1,34 @@
+"""The three global generators of the process, lent to a block and put back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def borrowed_randomness(seed: int) -> Iterator[None]:
+    """Seed Python's, NumPy's and torch's CPU generators for a block, then put them back.
+
+    The putting back matters where the block runs in the training process: without
+    it, augmentation would reset the stream that dropout draws from.
+
+    Args:
+        seed: 0 to 2^63 - 1, from `ecotui.engine.seeds.derive_seed`.
+    """
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()
+    torch_state = torch.random.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        torch.random.set_rng_state(torch_state)

@@ -1,0 +1,219 @@
+"""A job from its first to its last event: every failure becomes RunFailed."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from ecotui.config_file import parse_file
+from ecotui.engine.control import Control, StopRequested
+from ecotui.engine.data.index import build_index
+from ecotui.engine.emit import Emit
+from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
+from ecotui.events import (
+    TERMINAL_KINDS,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunStopped,
+    SetupAdvanced,
+)
+from ecotui.jobs import JOB_ADAPTER, DescribeJob, ExportJob, Job, TrainJob
+from ecotui.paths import RunDir
+from ecotui.text import visible
+
+if TYPE_CHECKING:
+    from ecotui.engine.trainer import Trainer
+
+
+class Watched:
+    """Passes events on and remembers what a failure's report needs of them."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.has_begun = False
+        self.has_ended = False
+        self.checkpoint: str | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on."""
+        self.has_begun = self.has_begun or event.kind == "stage_started"
+        self.has_ended = self.has_ended or event.kind in TERMINAL_KINDS
+        if event.kind == "checkpoint_saved":
+            self.checkpoint = getattr(event, "path", None)
+        self._emit(event)
+
+
+def run_job(run: RunDir, control: Control, emit: Emit) -> ExitCode:
+    """Do the job of a run directory and return the engine's exit code.
+
+    Emits:
+        Everything the job states, and as the last event RunFinished, RunStopped
+        or RunFailed.
+    """
+    watched = Watched(emit)
+    try:
+        return _dispatch(_read_job(run), run, control, watched)
+    except StopRequested as stop:
+        watched(RunStopped(reason=stop.reason, epoch=0, step=0, checkpoint=None))
+        return ExitCode.RESUMABLE
+    except EcoError as error:
+        traceback.print_exc()
+        return _fail(error, watched)
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(_explained(error, run), watched)
+
+
+def _read_job(run: RunDir) -> Job:
+    try:
+        return JOB_ADAPTER.validate_json(run.job.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise EcoError(
+            f"{visible(run.job)} does not say what to do: {visible(error, limit=200)}",
+            "a job written by ecotui",
+            "start a new run: ecotui --headless CONFIG",
+        ) from error
+
+
+def _dispatch(job: Job, run: RunDir, control: Control, emit: Emit) -> ExitCode:
+    started = time.monotonic()
+    match job:
+        case TrainJob():
+            return _train(run, control, emit)
+        case ExportJob():
+            from ecotui.engine.export import export  # noqa: PLC0415 - torch takes seconds
+
+            export(job, emit)
+        case DescribeJob():
+            from ecotui.engine.describe import describe  # noqa: PLC0415 - needs no torch
+
+            describe(job, emit)
+    emit(
+        RunFinished(
+            why="job",
+            epochs_done=0,
+            epochs_planned=0,
+            step=0,
+            best_checkpoint=None,
+            seconds=time.monotonic() - started,
+        )
+    )
+    return ExitCode.DONE
+
+
+def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
+    config = parse_file(run.config)
+    # The data come first: what is wrong with them shows without the seconds torch needs.
+    emit(SetupAdvanced(doing="reading the data set"))
+    index = build_index(config.data, config.train.seed)
+    emit(SetupAdvanced(doing="loading PyTorch and timm"))
+    _import_libraries()
+    from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
+    from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
+    from ecotui.engine.environment import describe_environment  # noqa: PLC0415
+    from ecotui.engine.preflight import preflight  # noqa: PLC0415
+    from ecotui.engine.saving import Saver  # noqa: PLC0415
+    from ecotui.engine.train_state import LoopState  # noqa: PLC0415
+    from ecotui.engine.trainer import Trainer  # noqa: PLC0415
+
+    control.poll(0)
+    parts = assemble(config, index, emit)
+    try:
+        record(parts, run)
+        clear_leftovers(run.checkpoints)
+        emit(announce(parts))
+        preflight(parts, config.preflight, control, emit)
+        saver = Saver(
+            run.path,
+            parts.trainable,
+            emit,
+            interval_seconds=config.checkpoint.interval_seconds,
+            keep=config.checkpoint.keep,
+            facts={"run_id": run.run_id, "environment": describe_environment(parts.compute)},
+        )
+        return _finish(Trainer(parts, run, saver, LoopState(), control, emit), emit)
+    finally:
+        parts.close()
+
+
+def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
+    loop, saver = trainer.loop, trainer.saver
+    try:
+        why = trainer.train()
+        trainer.test()
+    except StopRequested as stop:
+        loop.seconds = trainer.seconds
+        saved = saver.save(loop, "stop")
+        emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=saved))
+        return ExitCode.RESUMABLE
+    best = saver.best_path(loop)
+    emit(
+        RunFinished(
+            why=why,
+            epochs_done=loop.epoch,
+            epochs_planned=trainer.parts.config.train.epochs,
+            step=loop.step,
+            best_checkpoint=None if best is None else str(best.relative_to(trainer.run.path)),
+            seconds=trainer.seconds,
+        )
+    )
+    return ExitCode.DONE
+
+
+def _import_libraries() -> None:
+    """Import what training needs; a broken installation is told as such."""
+    logging.captureWarnings(True)
+    try:
+        import timm  # noqa: F401, PLC0415
+        import torch  # noqa: F401, PLC0415
+        import torchvision  # noqa: F401, PLC0415
+    except Exception as error:
+        raise EnvironmentFaultError(
+            f"PyTorch, torchvision or timm cannot be loaded: {visible(error, limit=300)}",
+            "releases of torch, torchvision and timm that fit one another",
+            "pip install --upgrade torch torchvision timm in this environment",
+        ) from error
+
+
+def _explained(error: Exception, run: RunDir) -> EcoError:
+    """Put an exception that nobody foresaw into three lines."""
+    from ecotui.engine.compute import is_out_of_memory  # noqa: PLC0415
+
+    said = visible(f"{type(error).__name__}: {error}", limit=300)
+    if is_out_of_memory(error):
+        return EcoError(
+            f"memory ran out ({said})",
+            "room for the model and one micro-batch",
+            "lower train.micro_batch_size (the batch stays the same), or choose a smaller model",
+            ExitCode.OUT_OF_MEMORY,
+        )
+    if isinstance(error, OSError):
+        return EcoError(
+            f"a file could not be read or written ({said})",
+            f"room and permission in {visible(run.path)} and a readable data set",
+            "free some space or mend the permissions; the whole story is in engine.log",
+        )
+    return EcoError(
+        f"the training failed ({said})",
+        "a step without an exception",
+        f"the whole story is in {visible(run.log)}; if it looks like a fault of ecotui, report it",
+    )
+
+
+def _fail(error: EcoError, watched: Watched) -> ExitCode:
+    watched(
+        RunFailed(
+            what=visible(error.what),
+            expected=visible(error.expected),
+            remedy=visible(error.remedy),
+            exit_code=int(error.exit_code),
+            checkpoint=watched.checkpoint,
+            discard=not watched.has_begun,
+        )
+    )
+    return error.exit_code

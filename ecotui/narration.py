@@ -1,0 +1,138 @@
+"""One line of plain English for an event worth a person's attention, or for how far a run is.
+
+Pure, and shared by every way of printing; knows no stream and no terminal.
+"""
+
+from __future__ import annotations
+
+from ecotui.events import (
+    AnyEvent,
+    BestCheckpointChanged,
+    CheckpointSaved,
+    CheckReported,
+    CommandAnswered,
+    EngineStarted,
+    EpochFinished,
+    HealthAlerted,
+    LogWritten,
+    RunStarted,
+    SampleSetAside,
+    SetupAdvanced,
+    StageStarted,
+)
+from ecotui.state import RunState, StageProgress
+from ecotui.text import counted, duration, number, percent
+
+MAX_NAMED_SAMPLES = 10
+"""So many samples set aside are named; after that only every hundredth count is told."""
+STALL_SECONDS = 60.0
+"""Without progress for so long, the line says so."""
+
+
+def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
+    """Return what to say about an event that was just folded into the state."""
+    match event:
+        case EngineStarted(attempt=attempt) if attempt > 1:
+            return [f"the engine has started again (attempt {attempt})"]
+        case SetupAdvanced():
+            return [f"preparing: {event.doing}"]
+        case RunStarted():
+            return _facts(event)
+        case StageStarted() if len(state.stages) == 1:
+            return [_stage_opening(event)]
+        case CheckReported():
+            return [_verdict(event)]
+        case EpochFinished():
+            return [_epoch(event, state)]
+        case BestCheckpointChanged():
+            return [
+                f"new best: validation accuracy {percent(event.accuracy)}, macro F1 "
+                f"{number(event.macro_f1)}, saved as {event.path}"
+            ]
+        case CheckpointSaved(reason="request" | "stop"):
+            return [f"checkpoint saved: {event.path}"]
+        case SampleSetAside():
+            return _set_aside(event, state.num_set_aside)
+        case HealthAlerted():
+            return [f"{event.severity}: {event.message} ({event.code}). {event.advice}"]
+        case LogWritten():
+            return [f"{event.severity}: {event.message}"]
+        case CommandAnswered(accepted=False):
+            return [f"refused: {event.command}: {event.why}"]
+        case _:
+            return []
+
+
+def progress(state: RunState) -> str:
+    """Return how far the run is, on one line."""
+    stage = state.stage
+    if state.phase == "setup":
+        text = f"preparing: {state.doing}" if state.doing else "starting"
+    elif stage is not None and stage.name != "train":
+        text = stage_progress(stage)
+    else:
+        text = (
+            f"epoch {state.epoch}/{state.epochs}, step {state.step_in_epoch}/{state.epoch_steps}: "
+            f"{scores(state)}, {pace(state)}"
+        )
+    if state.seconds_since_progress >= STALL_SECONDS:
+        text += f"; no progress for {duration(state.seconds_since_progress)}"
+    return text
+
+
+def scores(state: RunState) -> str:
+    """Return the current training loss and accuracy."""
+    text = f"loss {number(state.loss)}"
+    return text if state.accuracy is None else f"{text}, accuracy {percent(state.accuracy)}"
+
+
+def pace(state: RunState) -> str:
+    """Return images a second, and the time left of the run."""
+    speed = "?" if state.images_per_second is None else f"{state.images_per_second:,.0f}"
+    left = state.seconds_left
+    return f"{speed} images/s" + ("" if left is None else f", {duration(left)} left")
+
+
+def stage_progress(stage: StageProgress) -> str:
+    """Return how far a stage is, in its own units."""
+    of = f"/{stage.total:,}" if stage.total else ""
+    return f"{stage.name}: {stage.done:,}{of} {stage.unit}"
+
+
+def _facts(event: RunStarted) -> list[str]:
+    limit = "" if event.max_steps is None else f", at most {counted(event.max_steps, 'step')}"
+    return [
+        f"model {event.model}: {event.num_parameters / 1e6:,.1f} million parameters, "
+        f"{event.image_size} px, {counted(event.num_classes, 'class', 'classes')}",
+        f"images: {event.num_train:,} to train on, {event.num_val:,} to validate, "
+        f"{event.num_test:,} to test",
+        f"plan: {counted(event.epochs, 'epoch')} of {counted(event.steps_per_epoch, 'step')} of "
+        f"{counted(event.batch_size, 'image')}{limit}, on {event.device} in {event.precision}",
+    ]
+
+
+def _stage_opening(event: StageStarted) -> str:
+    return f"stage: {event.stage}" + (f" ({event.total:,} {event.unit})" if event.total else "")
+
+
+def _verdict(event: CheckReported) -> str:
+    wanted = f" (expected {event.expected}; {event.remedy})" if event.expected else ""
+    return f"{event.verdict}: {event.what}{wanted}"
+
+
+def _epoch(event: EpochFinished, state: RunState) -> str:
+    text = f"epoch {event.epoch}/{state.epochs}: train loss {number(event.train_loss)}"
+    if event.train_accuracy is not None:
+        text += f", accuracy {percent(event.train_accuracy)}"
+    seen = state.validation
+    if seen is not None and seen.epoch == event.epoch:
+        text += f"; validation accuracy {percent(seen.accuracy)}, macro F1 {number(seen.macro_f1)}"
+    return f"{text}; {duration(event.seconds)}"
+
+
+def _set_aside(event: SampleSetAside, count: int) -> list[str]:
+    if count <= MAX_NAMED_SAMPLES:
+        return [f"set aside: {event.path} ({event.reason})"]
+    if count % 100 == 0:
+        return [f"set aside so far: {counted(count, 'sample')}, the last one {event.path}"]
+    return []

@@ -1,0 +1,139 @@
+"""What stands in a runs directory, run by run, from a partial reading of each log."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+
+from ecotui import lock
+from ecotui.paths import RunDir
+from ecotui.state import RunState, fold
+from ecotui.stream import decode
+from ecotui.text import bytes_size, duration, number, percent, visible
+
+_SKIPPED = tuple(
+    f'{{"kind":"{kind}"'.encode() for kind in ("steps_taken", "heartbeat", "stage_advanced")
+)
+"""Nine lines in ten, which say nothing about where a run stands; told by their first bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run at a glance.
+
+    Attributes:
+        run: Its name.
+        path: Absolute path of its directory.
+        state: Phase of the run; `lost` when its engine is gone without a last word.
+        is_alive: Whether an engine is at work.
+        model: Name of the model; empty before it is built.
+        metric: What chooses the best checkpoint.
+        best: Value of the metric; None before the first best checkpoint.
+        accuracy: Of the best checkpoint on the validation split, 0 to 1.
+        macro_f1: Likewise.
+        epoch: Epochs begun.
+        epochs: Epochs planned.
+        created_at: Unix seconds.
+        size_bytes: Of all files of the run.
+    """
+
+    run: str
+    path: str
+    state: str
+    is_alive: bool
+    model: str
+    metric: str
+    best: float | None
+    accuracy: float | None
+    macro_f1: float | None
+    epoch: int
+    epochs: int
+    created_at: float
+    size_bytes: int
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the row as a JSON object's fields."""
+        return asdict(self)
+
+
+def glance(run: RunDir) -> RunState:
+    """Fold a run's log without the lines about progress, which are most of it."""
+    try:
+        with run.events.open("rb") as file:
+            lines = (line for line in file if not line.startswith(_SKIPPED))
+            events = (decode(line) for line in lines if line.endswith(b"\n"))
+            return reduce(fold, (event for event in events if event is not None), RunState())
+    except OSError:
+        return RunState()
+
+
+def row_of(run: RunDir) -> RunRow:
+    """Return where a run stands."""
+    is_alive = lock.is_held(run.lock)
+    state = glance(run)
+    is_lost = state.ending is None and not is_alive
+    best = state.best
+    return RunRow(
+        run=run.run_id,
+        path=str(run.path),
+        state="lost" if is_lost else state.phase,
+        is_alive=is_alive,
+        model="" if state.facts is None else state.facts.model,
+        metric="" if state.facts is None else state.facts.metric,
+        best=None if best is None else best.value,
+        accuracy=None if best is None else best.accuracy,
+        macro_f1=None if best is None else best.macro_f1,
+        epoch=state.epoch,
+        epochs=state.epochs,
+        created_at=run.config.stat().st_mtime,
+        size_bytes=size_of(run),
+    )
+
+
+def size_of(run: RunDir) -> int:
+    """Return the size of all files of a run, links not followed."""
+    total = 0
+    for folder, _, names in os.walk(run.path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except OSError:  # A checkpoint dropped at this very moment.
+                continue
+    return total
+
+
+def table_lines(rows: Sequence[RunRow], *, now: float | None = None) -> list[str]:
+    """Return the rows as lines of aligned columns.
+
+    Args:
+        rows: To show, in this order.
+        now: Unix seconds, from which ages count; the present when None.
+    """
+    present = time.time() if now is None else now
+    cells = [["RUN", "STATE", "MODEL", "EPOCH", "BEST", "AGE", "SIZE"]]
+    cells += [_cells(row, present) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def _cells(row: RunRow, now: float) -> list[str]:
+    if row.best is None:
+        best = "-"
+    else:
+        shown = percent(row.best) if row.metric == "accuracy" else number(row.best)
+        best = f"{visible(row.metric)} {shown}"
+    return [
+        visible(row.run),
+        row.state,
+        visible(row.model, limit=40) or "-",
+        f"{row.epoch}/{row.epochs}" if row.epochs else "-",
+        best,
+        duration(now - row.created_at),
+        bytes_size(row.size_bytes),
+    ]

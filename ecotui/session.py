@@ -1,0 +1,267 @@
+"""One engine seen from outside: launch it, follow it, ask things of it, notice its death.
+
+The only module that starts a process. Knows the life of an engine; what the
+events mean is the fold's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ecotui import lock
+from ecotui.commands import Command, append_command
+from ecotui.errors import EcoError
+from ecotui.events import TERMINAL_KINDS, AnyEvent, CheckpointSaved, EngineLost, RunFailed
+from ecotui.paths import RunDir
+from ecotui.storage import has_content, remove
+from ecotui.stream import Tail
+from ecotui.text import visible, visible_lines
+
+SECONDS_TO_TAKE_THE_LOCK = 30.0
+"""An engine that has not begun by then is taken for dead."""
+SECONDS_TO_LEAVE = 10.0
+"""How long an engine may take from its last event to its exit before nobody waits any more."""
+MAX_LAST_WORDS = 8
+_LOG_TAIL_BYTES = 16_384
+_GUESSES = {
+    "SIGKILL": ", often the system running out of memory",
+    "SIGABRT": ", a library giving up on an error of its own",
+    "SIGSEGV": ", a fault in native code",
+    "SIGBUS": ", often shared memory or a disk that is full",
+    "SIGILL": ", a library made for another processor",
+}
+
+
+def launch(run: RunDir, *, owned: bool, engine_argv: Sequence[str] | None = None) -> Session:
+    """Start the engine of a run in a process of its own that outlives this one.
+
+    Args:
+        run: A directory made by `ecotui.storage`.
+        owned: The engine saves and stops when this process is gone without a word.
+        engine_argv: Command to start instead of the engine, before the run's path.
+
+    Raises:
+        EcoError: The process cannot be started.
+    """
+    argv = list(engine_argv or (sys.executable, "-m", "ecotui.engine"))
+    argv += [str(run.path), *(["--owner-pid", str(os.getpid())] if owned else [])]
+    history_bytes = run.events.stat().st_size if run.events.exists() else 0
+    try:
+        with run.log.open("ab") as log:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                close_fds=True,
+            )
+    except OSError as error:
+        raise EcoError(
+            f"the engine cannot be started: {visible(error)}",
+            "a process that runs this Python and may write its log",
+            f"look at the directory {visible(run.path)} and at the free memory",
+        ) from None
+    return Session(run, process=process, launched_at=time.time(), history_bytes=history_bytes)
+
+
+def attach(run: RunDir) -> Session:
+    """Follow a run that somebody else started, alive or not, from its first event."""
+    try:
+        launched_at = run.job.stat().st_mtime
+    except OSError:
+        launched_at = 0.0
+    return Session(run, process=None, launched_at=launched_at, history_bytes=0)
+
+
+class Session:
+    """The life of one engine, read from its files; made by `launch` and `attach`."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        *,
+        process: subprocess.Popen[bytes] | None,
+        launched_at: float,
+        history_bytes: int,
+    ) -> None:
+        self.run = run
+        self._process = process
+        self._launched_at = launched_at
+        self._history_bytes = history_bytes
+        self._tail = Tail(run.events)
+        self._ending: AnyEvent | None = None
+        self._ended = False
+        self._checkpoint: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last event of the run was read."""
+        return self._ended
+
+    @property
+    def num_unknown_lines(self) -> int:
+        """Lines of the log passed over because this version does not know them."""
+        return self._tail.num_unknown
+
+    @property
+    def exit_status(self) -> int | None:
+        """How the launched engine left, as `Popen.poll` says; None while it lives or unknown."""
+        return None if self._process is None else self._process.poll()
+
+    def is_alive(self) -> bool:
+        """Say whether the engine lives, or may still be starting."""
+        if lock.is_held(self.run.lock):
+            return True
+        if self._process is not None and self._process.poll() is not None:
+            return False
+        if self._process is not None and self._has_held_the_lock():
+            return True
+        return not self._has_held_the_lock() and self._is_young()
+
+    def read(self) -> list[tuple[bytes, AnyEvent]]:
+        """Return the next events with their lines; an `EngineLost` if it died without one.
+
+        Returns at once, with an empty list when there is nothing new.
+        """
+        if self._ended:
+            return []
+        offset = self._tail.offset
+        found = self._take()
+        if self._ended or self._tail.offset > offset or self.is_alive():
+            return found
+        # Its end may have been written between the read and the look at the lock.
+        while self._tail.offset < _size(self.run.events):
+            found += self._take()
+        if not self._ended:
+            found.append(self._lost())
+        return found
+
+    def request(self, command: Command) -> None:
+        """Ask the engine for something; it answers with an event.
+
+        Raises:
+            EcoError: The request cannot be written.
+        """
+        try:
+            append_command(self.run.commands, command)
+        except OSError as error:
+            raise EcoError(
+                f"the request cannot be written: {visible(error)}",
+                f"a run directory that this user may write: {visible(self.run.path)}",
+                "ask as the user who started the run, or free some disk space",
+            ) from None
+
+    def engine_signal(self, signum: int) -> None:
+        """Send a signal to the engine's process, if it lives on this machine."""
+        pid = self._engine_pid()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signum)
+
+    def wait_until_gone(self, seconds: float = SECONDS_TO_LEAVE) -> bool:
+        """Wait for the engine's process to leave, and say whether it has."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not self.is_alive()
+
+    def discard(self) -> bool:
+        """Remove the directory of a run that failed before it began anything.
+
+        Returns:
+            Whether it is gone. It stays where the engine did not say so, where
+            anything is committed, and while the engine lives.
+        """
+        if not (isinstance(self._ending, RunFailed) and self._ending.discard):
+            return False
+        if has_content(self.run) or not self.wait_until_gone():
+            return False
+        remove(self.run)
+        return True
+
+    def _take(self) -> list[tuple[bytes, AnyEvent]]:
+        found = self._tail.read()
+        for _, event in found:
+            if isinstance(event, CheckpointSaved):
+                self._checkpoint = event.path
+            if event.kind in TERMINAL_KINDS:
+                self._ending = event
+            elif event.kind == "engine_started":
+                self._ending = None
+        at_end = self._tail.offset >= _size(self.run.events)
+        # What was there before the launch tells of earlier attempts.
+        is_news = self._tail.offset > self._history_bytes
+        self._ended = self._ending is not None and at_end and is_news
+        return found
+
+    def _lost(self) -> tuple[bytes, AnyEvent]:
+        self._note_the_cause()
+        event = EngineLost(
+            at=time.time(), last_words=_last_words(self.run.log), checkpoint=self._checkpoint
+        )
+        self._ending, self._ended = event, True
+        return event.model_dump_json().encode(), event
+
+    def _note_the_cause(self) -> None:
+        """Add how the engine died to its log, so that later readers know it too."""
+        if self._process is None:
+            return
+        with contextlib.suppress(OSError), self.run.log.open("ab") as log:
+            log.write(f"ecotui: {_cause(self._process.poll())}\n".encode())
+
+    def _has_held_the_lock(self) -> bool:
+        holder = lock.read_holder(self.run.lock)
+        if holder is None:
+            return False
+        return self._process is None or holder.started_at >= self._launched_at - 1.0
+
+    def _is_young(self) -> bool:
+        return time.time() - self._launched_at < SECONDS_TO_TAKE_THE_LOCK
+
+    def _engine_pid(self) -> int | None:
+        if self._process is not None and self._process.poll() is None:
+            return self._process.pid
+        holder = lock.read_holder(self.run.lock)
+        if holder is None or holder.host != socket.gethostname():
+            return None
+        return holder.pid if lock.is_held(self.run.lock) else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _last_words(log: Path) -> tuple[str, ...]:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, _size(log) - _LOG_TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    lines = [line for line in visible_lines(text, limit=400) if line.strip()]
+    return tuple(lines[-MAX_LAST_WORDS:])
+
+
+def _cause(exit_status: int | None) -> str:
+    if exit_status is None:
+        return f"the engine did not begin within {SECONDS_TO_TAKE_THE_LOCK:.0f} s"
+    if exit_status >= 0:
+        return f"the engine left with exit status {exit_status} and without a last event"
+    try:
+        name = signal.Signals(-exit_status).name
+    except ValueError:
+        return f"the engine was killed by signal {-exit_status}"
+    guess = _GUESSES.get(name, "")
+    return f"the engine was killed by signal {-exit_status} ({name}){guess}"

@@ -1,0 +1,352 @@
+"""What a run looks like now: a bounded `RunState`, and the pure fold that makes it from events.
+
+The one meaning of the log, shared by every face. Reads no clock and does no
+I/O; knows nothing of how it is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar, assert_never
+
+from ecotui.events import (
+    AnyEvent,
+    BestCheckpointChanged,
+    CheckpointDropped,
+    CheckpointSaved,
+    CheckReported,
+    CommandAnswered,
+    DatasetDescribed,
+    EngineLost,
+    EngineStarted,
+    EpochFinished,
+    EpochStarted,
+    ExportWritten,
+    HealthAlerted,
+    Heartbeat,
+    LogWritten,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    SampleSetAside,
+    SetupAdvanced,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    StepsTaken,
+    ValidationFinished,
+)
+
+Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
+Ending = RunFinished | RunStopped | RunFailed | EngineLost
+
+MAX_SERIES_POINTS = 512
+MAX_REMARKS = 200
+"""Alerts, samples set aside and log remarks kept, each; older ones are only counted."""
+MAX_CHECKPOINTS = 64
+MAX_CLASSES = 100
+MAX_OPEN_STAGES = 8
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A figure over the run, in at most 512 points however long the run is.
+
+    When the room is used up, every second point goes and from then on only
+    every second one comes in, so the points stay evenly spread.
+
+    Attributes:
+        points: Pairs of step and value, in the order they came.
+        stride: One of so many measurements is kept; a power of two.
+        num_seen: Measurements seen.
+    """
+
+    points: tuple[tuple[int, float], ...] = ()
+    stride: int = 1
+    num_seen: int = 0
+
+    def added(self, step: int, value: float | None) -> Series:
+        """Return the series with one more measurement; one that is None is left out."""
+        if value is None:
+            return self
+        num_seen = self.num_seen + 1
+        if self.num_seen % self.stride:
+            return Series(self.points, self.stride, num_seen)
+        points = (*self.points, (step, value))
+        if len(points) <= MAX_SERIES_POINTS:
+            return Series(points, self.stride, num_seen)
+        return Series(points[::2], self.stride * 2, num_seen)
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """How far an open stage has come.
+
+    Attributes:
+        name: Of the stage.
+        total: Units to come; 0 when unknown.
+        unit: What is counted, in the plural.
+        done: Units done.
+    """
+
+    name: str
+    total: int
+    unit: str
+    done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything a face shows of a run, as of the last event folded in.
+
+    Fractions run from 0 to 1, losses are in nats, times are unix seconds.
+    """
+
+    run_id: str = ""
+    attempt: int = 0
+    """0 until the engine has said anything."""
+    phase: Phase = "setup"
+    doing: str = ""
+    """Which part of the preparation is under way, in words."""
+    facts: RunStarted | None = None
+    """What was built, once it is."""
+    stages: tuple[StageProgress, ...] = ()
+    """Open stages, the innermost last."""
+
+    epoch: int = 0
+    epochs: int = 0
+    step_in_epoch: int = 0
+    epoch_steps: int = 0
+    """Optimizer steps in this epoch."""
+    step: int = 0
+    """Optimizer steps of the run done so far."""
+    loss: float | None = None
+    accuracy: float | None = None
+    gradient_norm: float | None = None
+    learning_rate: float | None = None
+    images_per_second: float | None = None
+    loader_wait_fraction: float | None = None
+    pace_start: tuple[int, float] | None = None
+    """Step and time of this attempt's first `StepsTaken`, from which the pace is worked out."""
+
+    train_loss: Series = Series()
+    train_accuracy: Series = Series()
+    val_loss: Series = Series()
+    val_accuracy: Series = Series()
+    macro_f1: Series = Series()
+
+    last_epoch: EpochFinished | None = None
+    validation: ValidationFinished | None = None
+    """The last one."""
+    best_validation: ValidationFinished | None = None
+    """The one that chose the best checkpoint."""
+    test: ValidationFinished | None = None
+    best: BestCheckpointChanged | None = None
+    checkpoints: tuple[CheckpointSaved, ...] = ()
+    """Those not dropped, oldest first."""
+    last_checkpoint: str | None = None
+    """The last one committed, relative to the run directory."""
+
+    checks: tuple[CheckReported, ...] = ()
+    """Verdicts of this attempt, in the order they came."""
+    alerts: tuple[HealthAlerted, ...] = ()
+    num_alerts: int = 0
+    set_aside: tuple[SampleSetAside, ...] = ()
+    num_set_aside: int = 0
+    logs: tuple[LogWritten, ...] = ()
+    num_logs: int = 0
+    answer: CommandAnswered | None = None
+    """To the last command."""
+
+    description: DatasetDescribed | None = None
+    export: ExportWritten | None = None
+    ending: Ending | None = None
+    heard_at: float = 0.0
+    """When the engine was last heard of."""
+    seconds_since_progress: float = 0.0
+    """As of the last heartbeat; 0 after any step."""
+    num_unknown_lines: int = 0
+    """Lines this version did not understand; counted by who reads the log."""
+
+    @property
+    def stage(self) -> StageProgress | None:
+        """The innermost open stage."""
+        return self.stages[-1] if self.stages else None
+
+    @property
+    def steps_planned(self) -> int:
+        """Optimizer steps that the run will take unless it ends early; 0 when unknown."""
+        if self.facts is None:
+            return 0
+        every = self.facts.epochs * self.facts.steps_per_epoch
+        return every if self.facts.max_steps is None else min(every, self.facts.max_steps)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time the remaining steps take at the pace so far, validation included."""
+        if self.pace_start is None or self.step <= self.pace_start[0]:
+            return None
+        seconds_a_step = (self.heard_at - self.pace_start[1]) / (self.step - self.pace_start[0])
+        return max(0.0, seconds_a_step * (self.steps_planned - self.step))
+
+
+def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
+    """Return the state after one more event.
+
+    An ending absorbs: only the start of a later attempt changes anything after it.
+    """
+    if state.ending is not None and not _reopens(state, event):
+        return state
+    state = replace(state, heard_at=event.at)
+    match event:
+        case StepsTaken():
+            return _stepped(state, event)
+        case Heartbeat():
+            return replace(state, seconds_since_progress=event.seconds_since_progress)
+        case StageAdvanced():
+            return replace(state, stages=_advanced(state.stages, event))
+        case StageStarted():
+            opened = StageProgress(event.stage, event.total, event.unit)
+            return replace(state, stages=_kept(state.stages, opened, MAX_OPEN_STAGES))
+        case StageFinished():
+            return replace(state, stages=_closed(state.stages, event.stage))
+        case EngineStarted():
+            return _begun(state, event)
+        case SetupAdvanced():
+            return replace(state, doing=event.doing)
+        case RunStarted():
+            facts = event.model_copy(update={"class_names": event.class_names[:MAX_CLASSES]})
+            return replace(state, phase="running", doing="", facts=facts, epochs=event.epochs)
+        case EpochStarted():
+            return _epoch_begun(state, event)
+        case EpochFinished():
+            return replace(state, epoch=event.epoch, step=event.step, last_epoch=event)
+        case ValidationFinished():
+            return _validated(state, event)
+        case BestCheckpointChanged():
+            return _bettered(state, event)
+        case CheckpointSaved():
+            saved = _kept(state.checkpoints, event, MAX_CHECKPOINTS)
+            return replace(state, checkpoints=saved, last_checkpoint=event.path)
+        case CheckpointDropped():
+            left = tuple(saved for saved in state.checkpoints if saved.path != event.path)
+            return replace(state, checkpoints=left)
+        case SampleSetAside():
+            aside = _kept(state.set_aside, event, MAX_REMARKS)
+            return replace(state, set_aside=aside, num_set_aside=state.num_set_aside + 1)
+        case CheckReported():
+            return replace(state, checks=_kept(state.checks, event, MAX_REMARKS))
+        case HealthAlerted():
+            alerts = _kept(state.alerts, event, MAX_REMARKS)
+            return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
+        case LogWritten():
+            logs = _kept(state.logs, event, MAX_REMARKS)
+            return replace(state, logs=logs, num_logs=state.num_logs + 1)
+        case CommandAnswered():
+            return replace(state, answer=event)
+        case DatasetDescribed():
+            names = event.class_names[:MAX_CLASSES]
+            return replace(state, description=event.model_copy(update={"class_names": names}))
+        case ExportWritten():
+            return replace(state, export=event)
+        case RunFinished():
+            return replace(state, phase="finished", ending=event, stages=())
+        case RunStopped():
+            return replace(state, phase="stopped", ending=event, stages=())
+        case RunFailed():
+            return replace(state, phase="failed", ending=event, stages=())
+        case EngineLost():
+            return replace(state, phase="lost", ending=event, stages=())
+        case _ as never:
+            assert_never(never)
+
+
+def _reopens(state: RunState, event: AnyEvent) -> bool:
+    return isinstance(event, EngineStarted) and event.attempt > state.attempt
+
+
+def _begun(state: RunState, event: EngineStarted) -> RunState:
+    return replace(
+        state,
+        run_id=event.run_id,
+        attempt=event.attempt,
+        phase="setup",
+        doing="",
+        stages=(),
+        checks=(),
+        ending=None,
+        pace_start=None,
+        seconds_since_progress=0.0,
+    )
+
+
+def _epoch_begun(state: RunState, event: EpochStarted) -> RunState:
+    return replace(
+        state,
+        epoch=event.epoch,
+        epochs=event.epochs,
+        epoch_steps=event.steps,
+        step_in_epoch=0,
+        step=event.step,
+    )
+
+
+def _stepped(state: RunState, event: StepsTaken) -> RunState:
+    return replace(
+        state,
+        epoch=event.epoch,
+        step=event.step,
+        step_in_epoch=event.step_in_epoch,
+        loss=event.loss,
+        accuracy=event.accuracy,
+        gradient_norm=event.gradient_norm,
+        learning_rate=event.learning_rate,
+        images_per_second=event.images_per_second,
+        loader_wait_fraction=event.loader_wait_fraction,
+        seconds_since_progress=0.0,
+        pace_start=state.pace_start or (event.step, event.at),
+        train_loss=state.train_loss.added(event.step, event.loss),
+        train_accuracy=state.train_accuracy.added(event.step, event.accuracy),
+    )
+
+
+def _validated(state: RunState, event: ValidationFinished) -> RunState:
+    event = event.model_copy(update={"per_class": event.per_class[:MAX_CLASSES]})
+    if event.split == "test":
+        return replace(state, test=event)
+    if event.split == "train":
+        return state
+    return replace(
+        state,
+        validation=event,
+        val_loss=state.val_loss.added(event.step, event.loss),
+        val_accuracy=state.val_accuracy.added(event.step, event.accuracy),
+        macro_f1=state.macro_f1.added(event.step, event.macro_f1),
+    )
+
+
+def _bettered(state: RunState, event: BestCheckpointChanged) -> RunState:
+    validation = state.validation
+    same = validation is not None and validation.epoch == event.epoch
+    return replace(state, best=event, best_validation=validation if same else None)
+
+
+def _advanced(stages: tuple[StageProgress, ...], event: StageAdvanced) -> tuple[StageProgress, ...]:
+    return tuple(
+        replace(stage, done=event.done) if stage.name == event.stage else stage for stage in stages
+    )
+
+
+def _closed(stages: tuple[StageProgress, ...], name: str) -> tuple[StageProgress, ...]:
+    """Close the innermost stage of that name, and those within it."""
+    for index in range(len(stages) - 1, -1, -1):
+        if stages[index].name == name:
+            return stages[:index]
+    return stages
+
+
+def _kept(earlier: tuple[_T, ...], newest: _T, limit: int) -> tuple[_T, ...]:
+    return (*earlier, newest)[-limit:]

@@ -1,0 +1,129 @@
+"""Run directories come and go: made whole or not at all, removed whole or not at all.
+
+Knows which files a directory starts with; what runs in it is the session's
+business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+from pathlib import Path
+
+from ecotui import lock
+from ecotui.config_file import LoadedConfig, to_toml
+from ecotui.errors import EcoError, UsageError
+from ecotui.jobs import Job, TrainJob
+from ecotui.paths import JOBS_FOLDER, RunDir, new_run_id
+from ecotui.text import visible
+
+
+def create_run(loaded: LoadedConfig, runs_dir: Path) -> RunDir:
+    """Make the directory of a new training run, with its request and its job.
+
+    Raises:
+        UsageError: The runs directory cannot be written; nothing is left behind.
+    """
+    files = {"config.toml": to_toml(loaded.config), "job.json": _job_text(TrainJob())}
+    return _create(runs_dir, new_run_id(loaded.name), files)
+
+
+def create_job(job: Job, runs_dir: Path) -> RunDir:
+    """Make the directory of a short job, under `.jobs` in a runs directory.
+
+    Raises:
+        UsageError: The runs directory cannot be written; nothing is left behind.
+    """
+    return _create(runs_dir / JOBS_FOLDER, new_run_id(job.kind), {"job.json": _job_text(job)})
+
+
+def check_deletable(run: RunDir) -> None:
+    """Refuse what must not be deleted.
+
+    Raises:
+        UsageError: The run is alive, or the directory is no run.
+    """
+    if run.path.is_symlink() or not run.job.is_file():
+        raise UsageError(
+            f"{visible(run.path)} is not a run directory",
+            "a directory that ecotui made, with a job.json in it",
+            "see the runs there are: ecotui runs",
+        )
+    if lock.is_held(run.lock):
+        holder = lock.read_holder(run.lock)
+        who = f" (pid {holder.pid} on {visible(holder.host)})" if holder else ""
+        raise UsageError(
+            f"run {run.run_id} is still running{who}",
+            "a run that has ended",
+            f"stop it first: ecotui stop {run.run_id}",
+        )
+
+
+def delete_run(run: RunDir) -> None:
+    """Remove a run directory and all in it; links in it are removed, not followed.
+
+    Raises:
+        UsageError: The run is alive, or the directory is no run.
+        EcoError: The directory cannot be removed.
+    """
+    check_deletable(run)
+    remove(run)
+
+
+def _create(folder: Path, run_id: str, files: dict[str, str]) -> RunDir:
+    run = RunDir(folder / run_id)
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run.path.mkdir()
+        made = True
+        for name, content in files.items():
+            (run.path / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        if made:
+            shutil.rmtree(run.path, ignore_errors=True)
+        for path in absent:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise UsageError(
+            f"the runs directory {visible(folder)} cannot be written: {visible(error.strerror)}",
+            "a folder that this user may write to, on a disk with room",
+            "choose another one: --runs-dir FOLDER, or set ECOTUI_RUNS_DIR",
+        ) from None
+    return run
+
+
+def remove(run: RunDir) -> None:
+    """Remove a run directory, first from sight, and `.jobs` with its last job.
+
+    Raises:
+        EcoError: It cannot be removed.
+    """
+    # Under a hidden name first: a removal cut short leaves nothing that looks like a run.
+    hidden = run.path.with_name(f".deleted-{run.run_id}-{secrets.token_hex(4)}")
+    try:
+        run.path.rename(hidden)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise EcoError(
+            f"{visible(run.path)} cannot be removed: {visible(error)}",
+            "a directory that this user may remove",
+            "check its owner and permissions",
+        ) from None
+    if run.path.parent.name == JOBS_FOLDER:
+        with contextlib.suppress(OSError):  # Other jobs are still in it.
+            run.path.parent.rmdir()
+
+
+def has_content(run: RunDir) -> bool:
+    """Say whether anything in the directory is worth keeping, or whether it is no run at all."""
+    folders = (run.checkpoints, run.exports, run.evaluations)
+    return not run.job.is_file() or any(
+        folder.is_dir() and any(folder.iterdir()) for folder in folders
+    )
+
+
+def _job_text(job: Job) -> str:
+    return job.model_dump_json() + "\n"

@@ -1,0 +1,257 @@
+"""What the command line's verbs do with runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+import click
+
+from ecotui import headless, lock, session, storage
+from ecotui.commands import StopRun
+from ecotui.config_file import load_config
+from ecotui.errors import EcoError, ExitCode, UsageError
+from ecotui.events import CommandAnswered, RunStarted
+from ecotui.jobs import ExportJob
+from ecotui.narration import progress
+from ecotui.paths import RunDir, choose_runs_dir, find_run, list_runs, shipped_configs
+from ecotui.printing import Style
+from ecotui.runs_table import glance, row_of, size_of, table_lines
+from ecotui.state import RunState, fold
+from ecotui.summary import exit_code, summary_lines
+from ecotui.text import bytes_size, duration, visible, visible_lines
+
+WAIT_REPORT_SECONDS = 10.0
+_MAX_LOG_BYTES = 4_194_304
+
+
+def need_headless(is_headless: bool) -> None:
+    """Refuse what needs the terminal app, which this version does not have.
+
+    Raises:
+        UsageError: Headless was not asked for.
+    """
+    if not is_headless:
+        raise UsageError(
+            "this version of ecotui has no screen yet",
+            "the flag --headless, which prints lines instead",
+            "ecotui --headless CONFIG, or ecotui attach RUN --headless",
+        )
+
+
+def style_of(*, as_json: bool, quiet: bool) -> Style:
+    """Return how to print."""
+    return headless.choose_style(json=as_json, quiet=quiet)
+
+
+def run(
+    config: str | None, settings: Sequence[str], runs_dir: str | None, *, style: Style, detach: bool
+) -> int:
+    """Train a config in the foreground, or until it has begun.
+
+    Raises:
+        UsageError: No such config, or one that is not valid.
+    """
+    if config is None:
+        raise UsageError(
+            "no config was given",
+            f"the path of a TOML file, or a shipped config: {', '.join(shipped_configs())}",
+            "ecotui --headless digits trains the demo; for your own photos: "
+            "ecotui config init --data FOLDER",
+        )
+    loaded = load_config(config, settings)
+    made = storage.create_run(loaded, choose_runs_dir(runs_dir))
+    engine = session.launch(made, owned=not detach)
+    if detach:
+        return _detached(engine)
+    code = headless.follow(engine, style=style, owner=True)
+    engine.discard()
+    return code
+
+
+def attach(reference: str, runs_dir: str | None, *, style: Style) -> int:
+    """Watch a run from its first event, alive or not.
+
+    Raises:
+        UsageError: No such run.
+    """
+    found = find_run(reference, choose_runs_dir(runs_dir))
+    return headless.follow(session.attach(found), style=style, owner=False)
+
+
+def runs(runs_dir: str | None, *, as_json: bool) -> int:
+    """List the runs, newest first."""
+    folder = choose_runs_dir(runs_dir)
+    rows = [row_of(found) for found in list_runs(folder)]
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
+    elif rows:
+        for line in table_lines(rows):
+            click.echo(line)
+    else:
+        click.echo(f"no runs in {visible(folder)}; to begin: ecotui --headless digits")
+    return ExitCode.DONE
+
+
+def stop(reference: str, runs_dir: str | None, *, wait: bool) -> int:
+    """Ask a run to save a checkpoint and stop, and wait for it.
+
+    Raises:
+        UsageError: No such run.
+    """
+    found = find_run(reference, choose_runs_dir(runs_dir))
+    if not lock.is_held(found.lock):
+        click.echo(f"{found.run_id} is not running ({row_of(found).state})")
+        return ExitCode.DONE
+    engine = session.attach(found)
+    request = StopRun(reason="ecotui stop")
+    engine.request(request)
+    click.echo(f"{found.run_id}: asked to save a checkpoint and stop")
+    return _wait_for_end(engine, request.id) if wait else ExitCode.DONE
+
+
+def delete(reference: str, runs_dir: str | None, *, yes: bool) -> int:
+    """Remove a run, after asking.
+
+    Raises:
+        UsageError: No such run, it is alive, or nobody can be asked.
+    """
+    found = find_run(reference, choose_runs_dir(runs_dir))
+    storage.check_deletable(found)
+    size = bytes_size(size_of(found))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"deleting {found.run_id} needs a yes, and there is no terminal to ask on",
+                "the flag --yes",
+                f"ecotui delete {found.run_id} --yes",
+            )
+        if not click.confirm(f"Delete {visible(found.path)} ({size}) for good?"):
+            click.echo("nothing was deleted")
+            return ExitCode.DONE
+    storage.delete_run(found)
+    click.echo(f"deleted {found.run_id} ({size})")
+    return ExitCode.DONE
+
+
+def logs(reference: str, runs_dir: str | None, *, lines: int, keep_on: bool) -> int:
+    """Print the end of a run's raw log, made harmless.
+
+    Raises:
+        UsageError: No such run.
+    """
+    found = find_run(reference, choose_runs_dir(runs_dir))
+    size = found.log.stat().st_size if found.log.is_file() else 0
+    raw, offset = _read_from(found.log, max(0, size - _MAX_LOG_BYTES))
+    shown = visible_lines(raw.decode("utf-8", "replace"))
+    for line in shown[len(shown) - lines if lines < len(shown) else 0 :]:
+        click.echo(line)
+    while keep_on:
+        is_alive = lock.is_held(found.lock)
+        raw, offset = _read_from(found.log, offset)
+        for line in visible_lines(raw.decode("utf-8", "replace")):
+            click.echo(line)
+        if not is_alive:
+            break
+        time.sleep(0.2)
+    return ExitCode.DONE
+
+
+def export(reference: str, runs_dir: str | None, *, form: str, output: str | None) -> int:
+    """Write the best weights of a run in another form, and print where.
+
+    Raises:
+        UsageError: No such run, no best checkpoint yet, or the output exists.
+    """
+    found = find_run(reference, choose_runs_dir(runs_dir))
+    target = _export_target(found, form, output)
+    job = ExportJob(
+        run_path=str(found.path), format=cast(Literal["pth", "timm"], form), output=str(target)
+    )
+    made = storage.create_job(job, found.path.parent)
+    engine = session.launch(made, owned=True)
+    code = headless.follow(engine, style=Style.QUIET, owner=True)
+    if code == ExitCode.DONE and engine.wait_until_gone():
+        storage.remove(made)
+    engine.discard()
+    return code
+
+
+def _export_target(found: RunDir, form: str, output: str | None) -> Path:
+    best = glance(found).best
+    if best is None:
+        raise UsageError(
+            f"{found.run_id} has no best checkpoint yet",
+            "a run that has finished at least one epoch",
+            "choose another run: ecotui runs",
+        )
+    name = Path(best.path).name + (".pth" if form == "pth" else "")
+    target = Path(output).expanduser().absolute() if output else found.exports / name
+    if target.exists():
+        raise UsageError(
+            f"{visible(target)} exists already",
+            "a path where nothing is yet",
+            "remove it, or choose another one with --output PATH",
+        )
+    return target
+
+
+def _detached(engine: session.Session) -> int:
+    """Wait in silence until the run has begun, so that what is wrong shows at once."""
+    state = headless.watch(engine, until=RunStarted)
+    run_dir = engine.run
+    code = exit_code(state.ending) if engine.ended else ExitCode.DONE
+    if code != ExitCode.DONE:
+        for line in summary_lines(state, run_dir):
+            click.echo(line, err=True)
+        engine.discard()
+        return code
+    click.echo(f"runs directory: {visible(run_dir.path.parent)}")
+    click.echo(f"run: {run_dir.run_id} in {visible(run_dir.path)}")
+    click.echo(f"to watch it: ecotui attach {run_dir.run_id} --headless")
+    click.echo(f"to stop it: ecotui stop {run_dir.run_id}")
+    return ExitCode.DONE
+
+
+def _wait_for_end(engine: session.Session, command_id: str) -> int:
+    state, asked_at, reported_at = RunState(), time.monotonic(), time.monotonic()
+    while not engine.ended:
+        found = engine.read()
+        for _, event in found:
+            state = fold(state, event)
+            if isinstance(event, CommandAnswered) and event.command_id == command_id:
+                _check_accepted(event)
+        now = time.monotonic()
+        if now - reported_at >= WAIT_REPORT_SECONDS:
+            click.echo(f"still waiting ({duration(now - asked_at)}): {progress(state)}")
+            reported_at = now
+        if not found:
+            time.sleep(headless.READ_INTERVAL_SECONDS)
+    for line in summary_lines(state, engine.run):
+        click.echo(line)
+    code = exit_code(state.ending)
+    return ExitCode.DONE if code == ExitCode.RESUMABLE else code
+
+
+def _check_accepted(answer: CommandAnswered) -> None:
+    if not answer.accepted:
+        raise EcoError(
+            f"the run refused to stop: {visible(answer.why)}",
+            "a run that is still going",
+            "see where it stands: ecotui runs",
+        )
+
+
+def _read_from(path: Path, offset: int) -> tuple[bytes, int]:
+    """Return the whole lines from an offset on, and the next offset."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            raw = file.read()
+    except FileNotFoundError:
+        return b"", offset
+    return raw, offset + len(raw)

@@ -1,0 +1,42 @@
+"""Small made photos, in the layouts that people have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CLASSES = ("cat", "dog", "owl")
+PHOTOS_PER_CLASS = 8
+
+WritePhoto = Callable[[Path], Path]
+
+
+@pytest.fixture(scope="session")
+def write_photo() -> WritePhoto:
+    """Writes a small photo of its own noise, in the format its name ends in."""
+    generator = np.random.Generator(np.random.PCG64(7))
+
+    def write(path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        width, height = generator.integers(12, 40, size=2)
+        noise = generator.integers(0, 256, size=(height, width, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory, write_photo: WritePhoto) -> Path:
+    """3 classes with 8 photos each, PNG and JPEG, in sub-folders. Not to be changed."""
+    root = tmp_path_factory.mktemp("photos")
+    for name in CLASSES:
+        for number in range(PHOTOS_PER_CLASS):
+            below = "default" if number % 2 else "real_world"
+            ending = "png" if number % 3 else "jpg"
+            write_photo(root / name / below / f"{number:02d}.{ending}")
+    return root

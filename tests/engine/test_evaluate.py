@@ -1,0 +1,101 @@
+"""Figures of an evaluation against scikit-learn-like definitions worked by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from ecotui.config import RunConfig
+from ecotui.engine.compute import Capabilities, choose_compute
+from ecotui.engine.data.loader import Batch
+from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_evaluation
+from ecotui.events import ClassScore
+
+COMPUTE = choose_compute(
+    RunConfig(), Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
+)
+
+
+class Echo(nn.Module):
+    """Scores the class whose number the image's first pixel holds."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        self.norm(images_BCHW)
+        predicted = images_BCHW[:, 0, 0, 0].long()
+        return torch.nn.functional.one_hot(predicted, self.num_classes).float() * 4
+
+
+def batch(truth: list[int], predicted: list[int]) -> Batch:
+    images_BCHW = torch.zeros(len(truth), 3, 4, 4)
+    images_BCHW[:, 0, 0, 0] = torch.tensor(predicted, dtype=torch.float32)
+    return Batch(images_BCHW, torch.tensor(truth), tuple(range(len(truth))), ())
+
+
+def test_figures_worked_by_hand() -> None:
+    network = Echo(7).train()
+    empty = Batch(torch.zeros(0, 3, 4, 4), torch.zeros(0, dtype=torch.int64), (), ())
+    seen: list[Batch] = []
+    batches = [batch([0, 0, 1], [0, 1, 1]), empty, batch([2], [2])]
+    result = evaluate(network, batches, COMPUTE, 7, seen.append)
+    assert len(seen) == 3
+    assert result.num_images == 4
+    assert result.accuracy == 0.75
+    assert result.confusion_KK[0].tolist() == [1, 1, 0, 0, 0, 0, 0]
+    precision, recall, f1 = result.precision_recall_f1()
+    assert precision[:3].tolist() == [1.0, 0.5, 1.0]
+    assert recall[:3].tolist() == [0.5, 1.0, 1.0]
+    assert f1[:3].tolist() == pytest.approx([2 / 3, 2 / 3, 1.0])
+    assert result.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    hit, miss = -np.log(np.exp(4) / (np.exp(4) + 6)), -np.log(1 / (np.exp(4) + 6))
+    assert result.loss == pytest.approx((3 * hit + miss) / 4, rel=1e-5)
+    assert network.training
+    assert int(network.norm.num_batches_tracked) == 0  # type: ignore[arg-type]
+
+
+def test_top_five_of_four_classes_is_always_right() -> None:
+    result = evaluate(Echo(4), [batch([0, 1], [3, 3])], COMPUTE, 4, lambda _: None)
+    assert (result.accuracy, result.accuracy_top5) == (0.0, 1.0)
+
+
+@given(st.lists(st.lists(st.integers(0, 50), min_size=3, max_size=3), min_size=3, max_size=3))
+def test_all_figures_stay_between_zero_and_one(rows: list[list[int]]) -> None:
+    result = Evaluation(0.0, 0.0, np.array(rows, dtype=np.int64))
+    figures = result.precision_recall_f1()
+    assert np.isfinite(figures).all()
+    assert ((figures >= 0) & (figures <= 1)).all()
+    assert 0.0 <= result.macro_f1 <= 1.0
+    assert 0.0 <= result.accuracy <= 1.0
+
+
+def test_the_file_holds_every_class_and_null_for_a_loss_that_is_not_finite(
+    tmp_path: Path,
+) -> None:
+    result = Evaluation(float("nan"), 1.0, np.eye(2, dtype=np.int64))
+    path = tmp_path / "evaluations" / "epoch-000001.json"
+    write_evaluation(path, result, ["glass", "[/\x1b[2J"])
+    record = json.loads(path.read_text())
+    assert record["loss"] is None
+    assert record["confusion"] == [[1, 0], [0, 1]]
+    assert [entry["name"] for entry in record["per_class"]] == ["glass", "[/\\e[2J"]
+
+
+def test_an_event_names_the_hundred_worst_classes_in_class_order() -> None:
+    scores = tuple(
+        ClassScore(name=str(index), precision=1, recall=1, f1=index / 200, support=1)
+        for index in range(150, 0, -1)
+    )
+    shown = shown_classes(scores)
+    assert [score.name for score in shown] == [str(index) for index in range(100, 0, -1)]
+    assert shown_classes(scores[:5]) == scores[:5]
