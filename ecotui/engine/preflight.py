@@ -157,7 +157,7 @@ def _check_first_batch(parts: Parts, samples: list[Sample]) -> CheckReported:
             for name, weight in network.named_parameters()
             if weight.grad is not None and not bool(torch.isfinite(weight.grad).all())
         ]
-    if not math.isfinite(float(loss)) or bad:
+    if not math.isfinite(float(loss.detach())) or bad:
         what = f"gradients of {listed(bad, limit=3)}" if bad else "the loss of the first batch"
         return _result(
             "first_batch",

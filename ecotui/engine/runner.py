@@ -116,7 +116,6 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
     from ecotui.engine.environment import describe_environment  # noqa: PLC0415
-    from ecotui.engine.preflight import preflight  # noqa: PLC0415
     from ecotui.engine.saving import Saver  # noqa: PLC0415
     from ecotui.engine.train_state import LoopState  # noqa: PLC0415
     from ecotui.engine.trainer import Trainer  # noqa: PLC0415
@@ -127,7 +126,6 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
         record(parts, run)
         clear_leftovers(run.checkpoints)
         emit(announce(parts))
-        preflight(parts, config.preflight, control, emit)
         saver = Saver(
             run.path,
             parts.trainable,
@@ -142,8 +140,11 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
 
 
 def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
+    from ecotui.engine.preflight import preflight  # noqa: PLC0415
+
     loop, saver = trainer.loop, trainer.saver
     try:
+        preflight(trainer.parts, trainer.parts.config.preflight, trainer.control, emit)
         why = trainer.train()
         trainer.test()
     except StopRequested as stop:
