@@ -154,6 +154,17 @@ class TestTraining:
             common = base.keys() & other.keys()
             assert any(not torch.equal(base[i], other[i]) for i in common)
 
+    def test_copies_of_one_photo_are_augmented_differently(
+        self, tmp_path: Path, photo_folder: Path, transforms: Transforms
+    ) -> None:
+        source = photo_folder / "cat" / "default" / "01.png"
+        for name in ("a/1", "a/2", "a/3", "a/4", "b/1", "b/2"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(source, tmp_path / f"{name}.png")
+        copies = build_index(DataConfig(root=str(tmp_path)), 0)
+        (batch,) = train_loader(copies, transforms.train).epoch(1)
+        assert len({image.numpy().tobytes() for image in batch.images_BCHW}) == 4
+
     @pytest.mark.parametrize("workers", [0, 2])
     def test_starting_late_gives_the_same_tail(
         self, index: DataIndex, transforms: Transforms, workers: int
@@ -322,10 +333,13 @@ class TestWorkers:
         assert all(map(_is_alive, pids))
         engine.kill()
         engine.join()
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 15
         while any(map(_is_alive, pids)) and time.monotonic() < give_up:
             time.sleep(0.02)
-        assert not any(map(_is_alive, pids))
+        left_over = [pid for pid in pids if _is_alive(pid)]
+        for pid in left_over:
+            os.kill(pid, signal.SIGKILL)
+        assert left_over == []
 
     def test_what_they_are_given_can_be_sent_to_a_fresh_process(
         self, index: DataIndex, transforms: Transforms

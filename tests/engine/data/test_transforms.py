@@ -58,11 +58,14 @@ def test_whatever_goes_in_the_models_size_comes_out(
     ratio: tuple[float, float],
     seed: int,
 ) -> None:
-    augment = AugmentConfig(scale=scale, ratio=ratio)
+    augment = AugmentConfig(scale=scale, ratio=ratio, color_jitter=0.0)
     transforms = build_transforms(spec(image_size, crop_fraction), augment)
+    image = Image.new("RGB", (width, height), "white")
     with borrowed_randomness(seed):
-        image = Image.new("RGB", (width, height), "orange")
-        assert shapes(transforms, image) == {(3, image_size, image_size)}
+        train, evaluate = transforms.train(image), transforms.evaluate(image)
+    assert train.shape == evaluate.shape == (3, image_size, image_size)
+    # A crop of no pixels comes out of torchvision as a black image, without a word.
+    assert train[0].min() == evaluate[0].min() == 1.0
 
 
 @pytest.mark.parametrize("how", ["bilinear", "bicubic", "nearest", "lanczos"])
@@ -103,6 +106,22 @@ def test_with_every_strength_at_nought_training_sees_the_whole_photo_as_it_is() 
     for seed in range(5):
         with borrowed_randomness(seed):
             assert torch.equal(transforms.train(image), transforms.evaluate(image))
+
+
+def test_crops_follow_their_aspect_ratio() -> None:
+    strips = build_transforms(spec(16), PLAIN.model_copy(update={"ratio": (4.0, 4.0)}))
+    image = noise(16, 16)
+    middle = image.crop((0, 6, 16, 10)).resize((16, 16), Image.Resampling.BILINEAR)
+    plain = build_transforms(spec(16), PLAIN)
+    assert torch.equal(strips.train(image), plain.evaluate(middle))
+
+
+def test_photos_are_resized_as_the_specification_says() -> None:
+    ways = [build_transforms(spec(how=how), PLAIN) for how in ("nearest", "bilinear", "bicubic")]
+    for kind in ("train", "evaluate"):
+        seen = [getattr(way, kind)(noise(40, 40)) for way in ways]
+        assert not torch.equal(seen[0], seen[1])
+        assert not torch.equal(seen[1], seen[2])
 
 
 def test_flips_follow_their_probability() -> None:
