@@ -169,7 +169,7 @@ class TrainConfig(Section):
     scheduler: Literal["cosine", "tanh", "step", "poly", "none"] = "cosine"
     """How the learning rate falls after warm-up (timm's schedulers)."""
     warmup_epochs: NotNegative = 1.0
-    """Epochs over which the learning rate rises; below `epochs`."""
+    """Epochs over which the learning rate rises; at most half of the run is taken."""
     warmup_learning_rate: Positive = 1e-6
     """Learning rate at the very first step of the warm-up."""
     min_learning_rate: NotNegative = 1e-6
@@ -197,11 +197,6 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 1.0:
-            raise ValueError(
-                f"train.warmup_epochs = {self.warmup_epochs:g} does not end within "
-                f"train.epochs = {self.epochs}: lower the one or raise the other"
-            )
         if self.freeze_epochs > self.epochs:
             raise ValueError(
                 f"train.freeze_epochs = {self.freeze_epochs} is more than "

@@ -50,21 +50,34 @@ from pydantic import Field, TypeAdapter
 
 from ecotui.endings import TERMINAL_KINDS, EngineLost, RunFailed, RunFinished, RunStopped
 from ecotui.envelope import Event, Record, Severity, SplitName
+from ecotui.findings import (
+    CheckReported,
+    ClassScore,
+    DatasetDescribed,
+    HealthAlerted,
+    SampleSetAside,
+    ValidationFinished,
+    Verdict,
+)
 
-Verdict = Literal["pass", "note", "warn", "fail"]
-
-# What the two lower modules hold belongs to this vocabulary: it is imported from here.
+# What the lower modules hold belongs to this vocabulary: it is imported from here.
 __all__ = [
     "TERMINAL_KINDS",
     "AnyEvent",
+    "CheckReported",
+    "ClassScore",
+    "DatasetDescribed",
     "EngineLost",
     "Event",
+    "HealthAlerted",
     "Record",
     "RunFailed",
     "RunFinished",
     "RunStopped",
+    "SampleSetAside",
     "Severity",
     "SplitName",
+    "ValidationFinished",
     "Verdict",
     "event_adapter",
 ]
@@ -156,21 +169,6 @@ class StageFinished(Event):
     seconds: float
 
 
-class CheckReported(Event):
-    """A check of the environment, the data or the model has a verdict."""
-
-    kind: Literal["check_reported"] = "check_reported"
-    check: str
-    """Stable name of the check."""
-    verdict: Verdict
-    what: str
-    """What was seen."""
-    expected: str
-    """What should have been seen; empty where the check passed."""
-    remedy: str
-    """What to do; empty where there is nothing to do."""
-
-
 class EpochStarted(Event):
     """An epoch has begun."""
 
@@ -205,52 +203,6 @@ class StepsTaken(Event):
     images_per_second: float | None
     loader_wait_fraction: float | None
     """Share of the time spent waiting for data, 0 to 1."""
-
-
-class SampleSetAside(Event):
-    """A file could not be used; it is left out and the batch goes on."""
-
-    kind: Literal["sample_set_aside"] = "sample_set_aside"
-    path: str
-    """Relative to the data root."""
-    reason: str
-    split: SplitName
-    step: int
-
-
-class ClassScore(Record):
-    """How one class is recognised."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    """Images of this class in the split."""
-
-
-class ValidationFinished(Event):
-    """A pass over the validation or test split has ended."""
-
-    kind: Literal["validation_finished"] = "validation_finished"
-    split: SplitName
-    epoch: int
-    step: int
-    num_images: int
-    loss: float | None
-    """Mean cross-entropy, nats."""
-    accuracy: float
-    """Top-1, 0 to 1."""
-    accuracy_top5: float
-    """Top-5, 0 to 1; equal to 1 by definition with five classes or fewer."""
-    macro_f1: float
-    """Mean F1 over the classes that occur in the split, 0 to 1."""
-    per_class: tuple[ClassScore, ...]
-    """In class order; at most 100, then the 100 with the lowest F1."""
-    num_classes: int
-    file: str
-    """Per-class figures of all classes and the confusion matrix, relative to the run."""
-    seconds: float
 
 
 class EpochFinished(Event):
@@ -303,17 +255,6 @@ class BestCheckpointChanged(Event):
     macro_f1: float
 
 
-class HealthAlerted(Event):
-    """Something a person should know about the run's health."""
-
-    kind: Literal["health_alerted"] = "health_alerted"
-    severity: Severity
-    code: str
-    """Stable name of the alert, one page of the documentation each."""
-    message: str
-    advice: str
-
-
 class LogWritten(Event):
     """A remark in words."""
 
@@ -330,24 +271,6 @@ class CommandAnswered(Event):
     command: str
     accepted: bool
     why: str
-
-
-class DatasetDescribed(Event):
-    """A folder of photos was looked at (the describe job)."""
-
-    kind: Literal["dataset_described"] = "dataset_described"
-    layout: str
-    class_names: tuple[str, ...]
-    """At most 100."""
-    num_classes: int
-    num_train: int
-    num_val: int
-    num_test: int
-    smallest_class: int
-    largest_class: int
-    median_width: int
-    """Pixels, over at most 200 files."""
-    median_height: int
 
 
 class ExportWritten(Event):

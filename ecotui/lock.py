@@ -118,7 +118,9 @@ def read_holder(path: Path) -> Holder | None:
     own = _own_hold(path)
     if own is not None:
         return own
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(
+        OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError
+    ):
         record = json.loads(path.read_bytes()[:4096])
         return Holder(int(record["pid"]), str(record["host"]), float(record["started_at"]))
     return None

@@ -84,7 +84,6 @@ def test_what_does_not_fit_is_refused(table: dict[str, Any]) -> None:
         ({"data": {"manifest": "a.csv", "layout": "lists"}}, "contradict each other"),
         ({"data": {"layout": "manifest"}}, "needs data.manifest"),
         ({"data": {"val_fraction": 0.5, "test_fraction": 0.5}}, "nothing to train on"),
-        ({"train": {"epochs": 2, "warmup_epochs": 2}}, "does not end within"),
         ({"train": {"epochs": 2, "freeze_epochs": 3}}, "is more than"),
         ({"train": {"min_learning_rate": 1.0}}, "above train.learning_rate"),
         (
@@ -140,7 +139,7 @@ def test_the_schema_is_itself_valid() -> None:
     ],
 )
 def test_the_schema_judges_as_the_model_does(table: dict[str, Any], fits: bool) -> None:
-    assert jsonschema.Draft202012Validator(SCHEMA).is_valid(table) is fits
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid(table) == fits
     if fits:
         RunConfig.model_validate(table)
     else:

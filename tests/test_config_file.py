@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -306,13 +307,10 @@ class TestRefusals:
     @given(st.binary(max_size=200))
     @settings(max_examples=300)
     def test_any_bytes_are_a_configuration_or_a_refusal(self, source: bytes) -> None:
-        path = Path(os.environ["ECOTUI_TEST_FOLDER"]) / "any.toml"
-        path.write_bytes(source)
-        assert all(line.isprintable() for line in lines_of(lambda: parse_file(path)))
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ECOTUI_TEST_FOLDER", str(tmp_path))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "any.toml"
+            path.write_bytes(source)
+            assert all(line.isprintable() for line in lines_of(lambda: parse_file(path)))
 
 
 class TestFinding:

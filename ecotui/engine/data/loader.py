@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, Sample, collate
+from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, collate
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.data.sampler import BatchesInOrder, EpochSampler, Key, Sampling
 from ecotui.engine.data.transforms import Transform
 from ecotui.engine.data.workers import prepare_worker, start_method
 from ecotui.events import SplitName
 
-__all__ = ["Batch", "EvalLoader", "Failure", "Sample", "TrainLoader"]
+__all__ = ["Batch", "EvalLoader", "Failure", "TrainLoader"]
 
 
 class TrainLoader:

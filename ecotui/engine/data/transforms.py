@@ -75,6 +75,8 @@ def build_transforms(spec: InputSpec, augment: AugmentConfig) -> Transforms:
 class AtLeast:
     """Stretches a side that is too short for a random crop to take a whole pixel of.
 
+    A crop of no pixels is not refused by torchvision: it becomes a black image.
+
     Attributes:
         side: Shortest side to come out, pixels.
     """

@@ -246,10 +246,13 @@ class TestWhatGoesWrong:
         assert DecodeError("a\x1b[31m\n").reason == r"a\e[31m\n"
         assert len(DecodeError("x" * 9_000).reason) == 300
 
-    def test_pillow_is_left_as_it_was(self, tmp_path: Path) -> None:
+    def test_pillow_is_left_as_it_was(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12_345)
         noise(8, 8).save(tmp_path / "a.png")
         (tmp_path / "bad.png").write_bytes(b"bad")
-        before = (Image.MAX_IMAGE_PIXELS, list(warnings.filters))
+        before = (12_345, list(warnings.filters))
         decode(tmp_path / "a.png", max_pixels=CAP)
         reason(tmp_path / "bad.png")
         assert before == (Image.MAX_IMAGE_PIXELS, list(warnings.filters))

@@ -1,0 +1,51 @@
+# Everything runs in .venv, which is made once, and again where pyproject.toml has changed.
+# Another interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_READY := $(VENV)/.demo-ready
+DEV_READY := $(VENV)/.dev-ready
+
+.DEFAULT_GOAL := help
+.PHONY: demo test slow check docs bench clean help
+
+demo: $(DEMO_READY) ## train the demo: 1,797 handwritten digits, in about three minutes
+	$(BIN)/ecotui --headless digits
+
+test: $(DEV_READY) ## run the tests, those marked slow left out
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(DEV_READY) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(DEV_READY) ## check lint, format, types and the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(DEV_READY) ## write the pages that are made from the code
+	$(BIN)/python docs/generate.py
+
+bench: $(DEV_READY) ## measure what is promised about speed and memory
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean: ## remove .venv and what the tools left; runs and configs stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## list these targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ecotui needs Python 3.11 or later: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
+	touch $@
+
+$(DEV_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo,dev]"
+	touch $(DEMO_READY) $@

@@ -1,0 +1,204 @@
+"""Writes the reference pages from the code, so that they cannot disagree with it.
+
+    python docs/generate.py
+
+A test fails where a page is older than the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType
+
+from pydantic import BaseModel, WithJsonSchema
+
+from ecotui import endings, envelope, events, findings
+from ecotui.config import RunConfig
+from ecotui.config_file import to_toml
+
+FOLDER = Path(__file__).resolve().parent
+NOTICE = "<!-- Written by docs/generate.py; change the code instead. -->"
+WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
+
+CONFIGURATION_OPENING = """\
+# Configuration
+
+A configuration is a TOML file. Every key has a default except `data.root`.
+`ecotui config init --data FOLDER` writes one for a folder of photos,
+`ecotui config show CONFIG` prints the whole of one with these explanations, and
+`ecotui config schema` prints the JSON schema for an editor.
+
+Settings are taken from, the later over the earlier: the defaults below, your own
+file (`~/.config/ecotui/config.toml` on Linux, `~/Library/Application Support/ecotui/config.toml`
+on macOS), the config file, `--set key=value`. TOML has no word for "unset": leave the key out.
+
+A key that does not exist, a value out of its range and settings that contradict
+each other are refused with exit code 2 before anything is begun, with the line
+of the file where it has one.
+"""
+
+EVENTS_OPENING = """\
+# Events
+
+The engine states what happens as events: one JSON object a line in `events.jsonl`
+of the run, and on stdout with `ecotui --headless CONFIG --json`. Everything that is
+shown of a run is read from them.
+
+Fields are never renamed or re-used, and new ones may come: ignore kinds and
+fields that you do not know. A number that is not finite is null, with the
+field's name in `nonfinite`. Times are seconds, shares lie between 0 and 1, and
+paths are relative to the run's directory unless a field says otherwise.
+"""
+
+
+def configuration_page() -> str:
+    """Return the reference of every setting."""
+    out = [NOTICE, CONFIGURATION_OPENING, *_settings_table("", RunConfig)]
+    for name, field in RunConfig.model_fields.items():
+        section = field.annotation
+        if _is_section(section):
+            out += ["", f"## [{name}]", "", inspect.cleandoc(section.__doc__ or ""), ""]
+            out += _settings_table(name, section)
+    return "\n".join(out) + "\n"
+
+
+def events_page() -> str:
+    """Return the reference of every kind of event."""
+    story = inspect.cleandoc(events.__doc__ or "")
+    story = story[story.index("The loop in pseudocode") : story.index("Non-finite numbers")]
+    out = [NOTICE, EVENTS_OPENING, "## When each is stated", "", story.rstrip(), ""]
+    documented = dict(_documented_classes())
+    out += ["## In every event", "", *_fields_table(documented["Event"]), ""]
+    for name in _kinds():
+        node = documented[name]
+        out += [f"## {name}: `{_kind_of(node)}`", "", ast.get_docstring(node) or "", ""]
+        table = _fields_table(node)
+        out += [*table, ""] if len(table) > 2 else []
+    out += ["## Parts of events", ""]
+    for record in envelope.Record.__subclasses__():
+        node = documented[record.__name__]
+        out += [f"### {record.__name__}", "", ast.get_docstring(node) or "", ""]
+        out += [*_fields_table(node), ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+PAGES = {"configuration.md": configuration_page, "events.md": events_page}
+
+
+def _settings_table(section: str, model: type[BaseModel]) -> list[str]:
+    out = ["| key | takes | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if _is_section(field.annotation):
+            continue
+        key = f"{section}.{name}" if section else name
+        takes = _takes(field.annotation)
+        if any(isinstance(extra, WithJsonSchema) for extra in field.metadata):
+            takes += " or `off`"
+        meaning = " ".join((field.description or "").split())
+        out.append(_row(f"`{key}`", takes, _default(section, name), meaning))
+    return out
+
+
+def _default(section: str, name: str) -> str:
+    """Return a default as TOML writes it."""
+    table = to_toml(RunConfig())
+    heading = f"[{section}]" if section else ""
+    body = table.partition(heading + "\n")[2].partition("\n[")[0] if heading else table
+    if f"{name} = [" in body:
+        items = body.partition(f"{name} = [")[2].partition("]")[0].replace("\n", " ").split()
+        return f"`[{' '.join(items).rstrip(',')}]`"
+    for line in body.splitlines():
+        if line.startswith(f"{name} = "):
+            return f"`{line.partition(' = ')[2]}`"
+    return "unset"
+
+
+def _takes(annotation: object) -> str:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _takes(args[0])
+    if origin is typing.Literal:
+        return ", ".join(f"`{word}`" for word in args)
+    if origin is tuple:
+        return f"list of {len(args)} numbers"
+    if args:
+        return " or ".join(_takes(part) for part in args if part is not NoneType)
+    return WORDS[typing.cast(type, annotation)]
+
+
+def _is_section(annotation: object) -> typing.TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _kinds() -> list[str]:
+    union = typing.get_args(events.AnyEvent)[0]
+    return [kind.__name__ for kind in typing.get_args(union)]
+
+
+def _documented_classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    for module in (envelope, findings, endings, events):
+        for node in ast.parse(inspect.getsource(module)).body:
+            if isinstance(node, ast.ClassDef):
+                yield node.name, node
+
+
+def _kind_of(node: ast.ClassDef) -> str:
+    return next(
+        str(ast.literal_eval(statement.value))
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and statement.value is not None
+        and ast.unparse(statement.target) == "kind"
+    )
+
+
+def _fields_table(node: ast.ClassDef) -> list[str]:
+    """Return the fields with the documentation that follows each in the source."""
+    out = ["| field | type | meaning |", "|---|---|---|"]
+    for statement, following in zip(node.body, [*node.body[1:], None], strict=True):
+        if not isinstance(statement, ast.AnnAssign):
+            continue
+        name = ast.unparse(statement.target)
+        if name == "kind" and node.name != "Event":
+            continue
+        doc = ""
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            doc = " ".join(str(following.value.value).split())
+        out.append(_row(f"`{name}`", _json_type(ast.unparse(statement.annotation)), doc))
+    return out
+
+
+def _json_type(written: str) -> str:
+    """Return a type as a reader of JSON knows it."""
+    names = {"None": "null", "str": "text", "int": "whole number", "float": "number"}
+    names |= {"bool": "true or false", "SplitName": _words(envelope.SplitName)}
+    names |= {"Severity": _words(envelope.Severity), "Verdict": _words(findings.Verdict)}
+    if written.startswith("Literal["):
+        return ", ".join(f"`{word}`" for word in ast.literal_eval(f"[{written[8:-1]}]"))
+    if written.startswith("tuple["):
+        inner = written[6:-1].partition(",")[0]
+        return f"list of {names.get(inner, inner)}"
+    return " or ".join(names.get(part, part) for part in written.split(" | "))
+
+
+def _words(literal: object) -> str:
+    return ", ".join(f"`{word}`" for word in typing.get_args(literal))
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+        print(f"wrote docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

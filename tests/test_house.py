@@ -1,0 +1,165 @@
+"""Rules of the house that no linter knows: sizes, names, forbidden words, light imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "ecotui"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+MAX_LINES = 400
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+INPUT_SIZES = {224, 336, 384, 448}
+"""Sizes that a model is made for; as a literal, one of them once broke every run."""
+HEAVY = {"torch", "torchvision", "timm", "numpy", "PIL", "textual", "safetensors", "sklearn"}
+FRONT = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def offences(tree: ast.AST, is_offence: Callable[[ast.AST], bool]) -> list[int]:
+    """Return the lines on which something forbidden stands."""
+    return [getattr(node, "lineno", 0) for node in ast.walk(tree) if is_offence(node)]
+
+
+def called(node: ast.AST) -> str:
+    """Return the dotted name that a call calls, empty where it is no call of a name."""
+    return dotted(node.func) if isinstance(node, ast.Call) else ""
+
+
+def dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names)
+    if isinstance(node, ast.ImportFrom):
+        yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def has_keyword(node: ast.AST, name: str, value: object) -> bool:
+    return isinstance(node, ast.Call) and any(
+        keyword.arg == name
+        and isinstance(keyword.value, ast.Constant)
+        and keyword.value.value is value
+        for keyword in node.keywords
+    )
+
+
+def is_input_size(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value in INPUT_SIZES
+
+
+def runs_foreign_code(node: ast.AST) -> bool:
+    if called(node) in {"eval", "exec", "os.system", "os.popen", "__import__"}:
+        return True
+    names = set(imported(node))
+    roots = {name.partition(".")[0] for name in names}
+    return bool(roots & {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}) or bool(
+        names & {"os.system", "os.popen"}
+    )
+
+
+def uses_a_shell(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and any(
+        keyword.arg == "shell"
+        and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+        for keyword in node.keywords
+    )
+
+
+def loads_carelessly(node: ast.AST) -> bool:
+    return called(node) == "torch.load" and not has_keyword(node, "weights_only", True)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+class TestEveryModule:
+    def test_is_short(self, path: Path) -> None:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+    def test_says_what_it_is(self, path: Path) -> None:
+        assert ast.get_docstring(TREES[path])
+
+    def test_has_a_name_that_says_something(self, path: Path) -> None:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        assert not BANNED_NAMES & set(parts)
+
+    def test_holds_no_input_size(self, path: Path) -> None:
+        assert offences(TREES[path], is_input_size) == []
+
+    def test_runs_no_foreign_code(self, path: Path) -> None:
+        assert offences(TREES[path], runs_foreign_code) == []
+
+    def test_uses_no_shell(self, path: Path) -> None:
+        assert offences(TREES[path], uses_a_shell) == []
+
+    def test_loads_weights_and_nothing_else(self, path: Path) -> None:
+        assert offences(TREES[path], loads_carelessly) == []
+
+    def test_states_facts_rather_than_printing(self, path: Path) -> None:
+        if (PACKAGE / "engine") in path.parents and path.name != "__main__.py":
+            # The door itself may find the log taken, and then has nowhere else to say so.
+            assert offences(TREES[path], lambda node: called(node) == "print") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "is_offence"),
+    [
+        ("size = 224", is_input_size),
+        ("def f(size=(1, 448)): ...", is_input_size),
+        ("import pickle", runs_foreign_code),
+        ("from pickle import loads", runs_foreign_code),
+        ("eval(x)", runs_foreign_code),
+        ("os.system(x)", runs_foreign_code),
+        ("from os import system", runs_foreign_code),
+        ("subprocess.run(x, shell=True)", uses_a_shell),
+        ("subprocess.run(x, shell=flag)", uses_a_shell),
+        ("torch.load(x)", loads_carelessly),
+        ("torch.load(x, weights_only=False)", loads_carelessly),
+    ],
+)
+def test_the_rules_see_what_they_forbid(source: str, is_offence: Callable[[ast.AST], bool]) -> None:
+    assert offences(ast.parse(source), is_offence) == [1]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_offence"),
+    [
+        ("name = 'eva02_base_patch14_224'", is_input_size),
+        ("model.eval()", runs_foreign_code),
+        ("subprocess.run(x, shell=False)", uses_a_shell),
+        ("torch.load(x, weights_only=True)", loads_carelessly),
+    ],
+)
+def test_the_rules_leave_the_rest_alone(source: str, is_offence: Callable[[ast.AST], bool]) -> None:
+    assert offences(ast.parse(source), is_offence) == []
+
+
+@pytest.mark.parametrize("name", FRONT)
+def test_a_front_module_brings_in_nothing_heavy(name: str) -> None:
+    source = f"import sys, ecotui.{name}\nprint(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not HEAVY & set(ran.stdout.split())
+
+
+def test_the_command_line_brings_in_next_to_nothing() -> None:
+    source = "import sys, ecotui.cli\nprint(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"pydantic", "rich", "ecotui.config"} & set(ran.stdout.split())
