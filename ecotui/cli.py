@@ -35,6 +35,15 @@ class _VerbOrConfig(click.Group):
             args = [_RUN, *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # Such as `ecotui runs | head`: enough was read.
+            _leave_quietly()
+            return ExitCode.DONE
+        return result
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return ["[OPTIONS] CONFIG", "| VERB ..."]
 
@@ -237,7 +246,6 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     """Run a command line; every failure becomes words and an exit code here."""
     try:
         result = cli.main(argv, prog_name="ecotui", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -246,9 +254,6 @@ def _exit_code(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        _leave_quietly()
-        return ExitCode.DONE
     except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
         return _crash()
     return int(result or 0)
@@ -265,7 +270,9 @@ def _leave_quietly() -> None:
     """Point stdout nowhere: flushing what is left would fail once more as Python exits."""
     import os
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _crash() -> int:

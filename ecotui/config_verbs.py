@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -136,7 +137,8 @@ def _write(target: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise UsageError(
             f"{visible(target)} cannot be written: {visible(error.strerror)}",
             "a path that this user may write",

@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol, TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 from ecotui.events import AnyEvent
 from ecotui.narration import pace, progress, remarks, scores, stage_progress
@@ -63,7 +64,7 @@ class Printer(Protocol):
 def choose_printer(style: Style) -> Printer:
     """Return the printer of a style, on this process's stdout and stderr."""
     if style is Style.BARS:
-        return Bars(Console(file=guarded(sys.stdout), markup=False, highlight=False, emoji=False))
+        return Bars(Console(file=guarded(sys.stdout), highlight=False))
     if style is Style.PLAIN:
         return Plain(guarded(sys.stdout))
     if style is Style.QUIET:
@@ -178,7 +179,7 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Print a line above the bars, now."""
-        self._console.print(visible(text), soft_wrap=True)
+        self._console.print(Text(visible(text)), soft_wrap=True)
 
     def show(self, line: bytes, event: AnyEvent, state: RunState) -> None:
         """Print the event's remarks above the bars."""

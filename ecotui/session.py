@@ -25,6 +25,8 @@ from ecotui.storage import has_content, remove
 from ecotui.stream import Tail
 from ecotui.text import visible, visible_lines
 
+ENGINE_ARGV = (sys.executable, "-m", "ecotui.engine")
+"""What is started; the run's path follows."""
 SECONDS_TO_TAKE_THE_LOCK = 30.0
 """An engine that has not begun by then is taken for dead."""
 SECONDS_TO_LEAVE = 10.0
@@ -51,7 +53,7 @@ def launch(run: RunDir, *, owned: bool, engine_argv: Sequence[str] | None = None
     Raises:
         EcoError: The process cannot be started.
     """
-    argv = list(engine_argv or (sys.executable, "-m", "ecotui.engine"))
+    argv = list(engine_argv or ENGINE_ARGV)
     argv += [str(run.path), *(["--owner-pid", str(os.getpid())] if owned else [])]
     history_bytes = run.events.stat().st_size if run.events.exists() else 0
     try:
@@ -170,9 +172,9 @@ class Session:
     def wait_until_gone(self, seconds: float = SECONDS_TO_LEAVE) -> bool:
         """Wait for the engine's process to leave, and say whether it has."""
         deadline = time.monotonic() + seconds
-        while self.is_alive() and time.monotonic() < deadline:
+        while self._is_there() and time.monotonic() < deadline:
             time.sleep(0.02)
-        return not self.is_alive()
+        return not self._is_there()
 
     def discard(self) -> bool:
         """Remove the directory of a run that failed before it began anything.
@@ -215,8 +217,15 @@ class Session:
         """Add how the engine died to its log, so that later readers know it too."""
         if self._process is None:
             return
+        cause = _cause(self._process.poll())
+        if self._process.poll() is None:
+            self._process.kill()
         with contextlib.suppress(OSError), self.run.log.open("ab") as log:
-            log.write(f"ecotui: {_cause(self._process.poll())}\n".encode())
+            log.write(f"ecotui: {cause}\n".encode())
+
+    def _is_there(self) -> bool:
+        has_process = self._process is not None and self._process.poll() is None
+        return has_process or lock.is_held(self.run.lock)
 
     def _has_held_the_lock(self) -> bool:
         holder = lock.read_holder(self.run.lock)
@@ -256,7 +265,7 @@ def _last_words(log: Path) -> tuple[str, ...]:
 
 def _cause(exit_status: int | None) -> str:
     if exit_status is None:
-        return f"the engine did not begin within {SECONDS_TO_TAKE_THE_LOCK:.0f} s"
+        return f"the engine did not begin within {SECONDS_TO_TAKE_THE_LOCK:.0f} s and was ended"
     if exit_status >= 0:
         return f"the engine left with exit status {exit_status} and without a last event"
     try:

@@ -69,6 +69,9 @@ def run(
     if detach:
         return _detached(engine)
     code = headless.follow(engine, style=style, owner=True)
+    if engine.ended:
+        # The next command may want the device, or delete the run.
+        engine.wait_until_gone()
     engine.discard()
     return code
 

@@ -80,9 +80,9 @@ def beginning(run_id: str, epochs: int, *, test: bool = True) -> Iterator[Event]
     yield StageStarted(stage="train", total=epochs * STEPS_PER_EPOCH, unit="steps")
 
 
-def steps(epoch: int, upto: int = STEPS_PER_EPOCH) -> Iterator[Event]:
+def steps(epoch: int, epochs: int, upto: int = STEPS_PER_EPOCH) -> Iterator[Event]:
     done = (epoch - 1) * STEPS_PER_EPOCH
-    yield EpochStarted(epoch=epoch, epochs=20, steps=STEPS_PER_EPOCH, step=done)
+    yield EpochStarted(epoch=epoch, epochs=epochs, steps=STEPS_PER_EPOCH, step=done)
     for taken in range(4, upto + 1, 4):
         yield StepsTaken(
             epoch=epoch,
@@ -125,8 +125,8 @@ def scored(split: str, epoch: int, accuracy: float) -> ValidationFinished:
     )
 
 
-def whole_epoch(epoch: int, accuracy: float, *, is_best: bool) -> Iterator[Event]:
-    yield from steps(epoch)
+def whole_epoch(epoch: int, accuracy: float, *, is_best: bool, epochs: int = 20) -> Iterator[Event]:
+    yield from steps(epoch, epochs)
     step = epoch * STEPS_PER_EPOCH
     yield StageStarted(stage="validate", total=120, unit="images")
     yield StageAdvanced(stage="validate", done=64)
@@ -175,7 +175,7 @@ def tested(epoch: int) -> Iterator[Event]:
 
 def clean_run() -> Iterator[Event]:
     yield from beginning("clean", 3)
-    yield from whole_epoch(1, 0.5, is_best=True)
+    yield from whole_epoch(1, 0.5, is_best=True, epochs=3)
     yield SampleSetAside(
         path="glass/broken 17.jpg", reason="truncated file", split="train", step=27
     )
@@ -186,8 +186,8 @@ def clean_run() -> Iterator[Event]:
         advice="Consider train.class_weights = balanced.",
     )
     yield Heartbeat(step=27, seconds_since_progress=1.0)
-    yield from whole_epoch(2, 0.725, is_best=True)
-    yield from whole_epoch(3, 0.7, is_best=False)
+    yield from whole_epoch(2, 0.725, is_best=True, epochs=3)
+    yield from whole_epoch(3, 0.7, is_best=False, epochs=3)
     yield from tested(2)
     yield RunFinished(
         why="epochs",
@@ -216,7 +216,7 @@ def early_stopped() -> Iterator[Event]:
 def stopped() -> Iterator[Event]:
     yield from beginning("stopped", 20)
     yield from whole_epoch(1, 0.5, is_best=True)
-    yield from steps(2, 8)
+    yield from steps(2, 20, 8)
     yield CommandAnswered(command_id="c1", command="stop_run", accepted=True, why="")
     yield CheckpointSaved(
         path="checkpoints/step-0000000032",
@@ -234,7 +234,7 @@ def stopped() -> Iterator[Event]:
 def failed() -> Iterator[Event]:
     yield from beginning("failed", 20)
     yield from whole_epoch(1, 0.5, is_best=True)
-    yield from steps(2, 8)
+    yield from steps(2, 20, 8)
     yield RunFailed(
         what="the disk is full: checkpoints/step-0000000048 could not be written",
         expected="28 MB free in the runs directory",
@@ -248,7 +248,7 @@ def failed() -> Iterator[Event]:
 def engine_lost() -> Iterator[Event]:
     yield from beginning("lost", 20)
     yield from whole_epoch(1, 0.5, is_best=True)
-    yield from steps(2, 12)
+    yield from steps(2, 20, 12)
 
 
 def write(name: str, events: Iterator[Event]) -> bytes:

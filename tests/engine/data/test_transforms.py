@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import math
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ecotui.config import AugmentConfig
+from ecotui.engine.data.transforms import AtLeast, Transforms, Trimmed, build_transforms
+from ecotui.engine.input_spec import InputSpec
+from ecotui.engine.randomness import borrowed_randomness
+from ecotui.errors import UsageError
+
+MEAN, STD = (0.5, 0.25, 0.125), (0.5, 0.25, 0.2)
+PLAIN = AugmentConfig(scale=(1.0, 1.0), ratio=(1.0, 1.0), horizontal_flip=0.0, color_jitter=0.0)
+
+
+def spec(image_size: int = 16, crop_fraction: float = 1.0, how: str = "bilinear") -> InputSpec:
+    return InputSpec(image_size, MEAN, STD, how, crop_fraction)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    generator = np.random.Generator(np.random.PCG64(1))
+    return Image.fromarray(generator.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def shapes(transforms: Transforms, image: Image.Image) -> set[tuple[int, ...]]:
+    return {tuple(transforms.train(image).shape), tuple(transforms.evaluate(image).shape)}
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    image_size=st.integers(1, 48),
+    crop_fraction=st.floats(0.3, 1.0),
+    scale=st.tuples(st.floats(0, 1), st.floats(0.01, 1)).map(lambda s: (min(s), max(s))),
+    ratio=st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)).map(lambda r: (min(r), max(r))),
+    seed=st.integers(0, 1000),
+)
+@example(1, 1, 32, 0.9, (0.0, 0.01), (0.1, 10.0), 0)
+@example(1, 1, 32, 0.9, (1.0, 1.0), (3.0, 4.0), 0)
+@example(1, 1, 32, 0.9, (1.0, 1.0), (0.25, 0.3), 0)
+@example(20_000, 1, 32, 0.9, (0.08, 1.0), (0.75, 1.3333), 0)
+@example(1, 20_000, 32, 0.9, (0.35, 1.0), (0.75, 1.3333), 0)
+def test_whatever_goes_in_the_models_size_comes_out(
+    width: int,
+    height: int,
+    image_size: int,
+    crop_fraction: float,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    seed: int,
+) -> None:
+    augment = AugmentConfig(scale=scale, ratio=ratio)
+    transforms = build_transforms(spec(image_size, crop_fraction), augment)
+    with borrowed_randomness(seed):
+        image = Image.new("RGB", (width, height), "orange")
+        assert shapes(transforms, image) == {(3, image_size, image_size)}
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic", "nearest", "lanczos"])
+def test_values_are_normalised_float32(how: str) -> None:
+    transforms = build_transforms(spec(how=how), PLAIN)
+    expected = torch.tensor(
+        [
+            (value / 255 - mean) / std
+            for value, mean, std in zip((255, 0, 51), MEAN, STD, strict=True)
+        ]
+    )
+    for transform in (transforms.train, transforms.evaluate):
+        image_CHW = transform(Image.new("RGB", (20, 30), (255, 0, 51)))
+        assert image_CHW.dtype == torch.float32
+        assert torch.allclose(image_CHW, expected[:, None, None].expand_as(image_CHW), atol=1e-5)
+
+
+def test_evaluation_is_the_same_each_time_and_draws_nothing() -> None:
+    transforms = build_transforms(spec(crop_fraction=0.8), AugmentConfig())
+    image = noise(40, 30)
+    before = (random.getstate(), torch.random.get_rng_state())
+    first = transforms.evaluate(image)
+    assert torch.equal(first, transforms.evaluate(image))
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+def test_building_draws_nothing() -> None:
+    before = (random.getstate(), torch.random.get_rng_state())
+    build_transforms(spec(), AugmentConfig(auto_augment="rand-m9-mstd0.5-inc1"))
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+def test_with_every_strength_at_nought_training_sees_the_whole_photo_as_it_is() -> None:
+    transforms = build_transforms(spec(16), PLAIN)
+    image = noise(16, 16)
+    for seed in range(5):
+        with borrowed_randomness(seed):
+            assert torch.equal(transforms.train(image), transforms.evaluate(image))
+
+
+def test_flips_follow_their_probability() -> None:
+    image = noise(16, 16)
+    plain = build_transforms(spec(16), PLAIN).train(image)
+    across = PLAIN.model_copy(update={"horizontal_flip": 1.0})
+    down = PLAIN.model_copy(update={"vertical_flip": 1.0})
+    assert torch.equal(build_transforms(spec(16), across).train(image), plain.flip(2))
+    assert torch.equal(build_transforms(spec(16), down).train(image), plain.flip(1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"color_jitter": 0.5},
+        {"random_erasing": 1.0},
+        {"auto_augment": "rand-m9-n4-p1.0"},
+        {"scale": (0.2, 0.2)},
+    ],
+)
+def test_each_augmentation_changes_the_photo_as_the_seed_says(change: dict[str, object]) -> None:
+    image = noise(16, 16)
+    plain = build_transforms(spec(16), PLAIN).train(image)
+    changed = build_transforms(spec(16), PLAIN.model_copy(update=change))
+    seen = []
+    for seed in (1, 1, 2):
+        with borrowed_randomness(seed):
+            seen.append(changed.train(image))
+    assert not torch.equal(seen[0], plain)
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2])
+    assert torch.equal(changed.evaluate(image), plain)
+
+
+@pytest.mark.parametrize("policy", ["rand-m9-mstd0.5-inc1", "augmix-m5-w4-d2", "3a", "original"])
+def test_timms_policies_pass(policy: str) -> None:
+    transforms = build_transforms(spec(16), AugmentConfig(auto_augment=policy))
+    with borrowed_randomness(3):
+        assert shapes(transforms, noise(30, 20)) == {(3, 16, 16)}
+
+
+@pytest.mark.parametrize(
+    "policy", ["nonsense", "rand-m9-wx1", "rand-mfoo1", "rand-m9-q5", "a\x1b["]
+)
+def test_a_policy_that_timm_does_not_know_is_told(policy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_transforms(spec(), AugmentConfig(auto_augment=policy))
+    assert caught.value.what.startswith("augment.auto_augment = '")
+    assert all(line.isprintable() for line in caught.value.lines())
+
+
+def test_transforms_can_be_sent_to_a_fresh_process() -> None:
+    transforms = build_transforms(spec(), AugmentConfig(auto_augment="rand-m9-mstd0.5"))
+    copy = pickle.loads(pickle.dumps(transforms))  # noqa: S301
+    image = noise(20, 20)
+    seen = []
+    for each in (transforms, copy):
+        with borrowed_randomness(5):
+            seen.append(each.train(image))
+    assert torch.equal(seen[0], seen[1])
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 10))
+def test_trimming_keeps_the_middle_of_a_strip_and_leaves_others_alone(
+    width: int, height: int, aspect: int
+) -> None:
+    image = Image.new("RGB", (width, height))
+    trimmed = Trimmed(aspect)(image)
+    assert min(trimmed.size) == min(image.size)
+    assert max(trimmed.size) == min(max(image.size), aspect * min(image.size))
+    assert (trimmed is image) == (max(image.size) <= aspect * min(image.size))
+
+
+def test_trimming_is_central() -> None:
+    image = Image.new("RGB", (101, 2))
+    image.putpixel((50, 0), (255, 0, 0))
+    assert Trimmed(2)(image).getpixel((2, 0)) == (255, 0, 0)
+
+
+def test_a_side_that_is_too_short_is_stretched() -> None:
+    assert AtLeast(5)(Image.new("RGB", (100, 1))).size == (100, 5)
+    image = Image.new("RGB", (5, 7))
+    assert AtLeast(5)(image) is image
+
+
+def test_an_evaluation_of_a_strip_takes_little_memory() -> None:
+    # Without trimming, the resize makes 32 * 20,000 * 32 pixels of it.
+    transforms = build_transforms(spec(32), PLAIN)
+    resized: list[int] = []
+    original = Image.Image.resize
+
+    def watched(image: Image.Image, size: tuple[int, int], *args: object) -> Image.Image:
+        resized.append(math.prod(size))
+        return original(image, size, *args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image.Image, "resize", watched)
+        transforms.evaluate(Image.new("RGB", (20_000, 1)))
+    assert max(resized) <= 32 * 32 * 8

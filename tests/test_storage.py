@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ecotui import storage
+from ecotui.config_file import LoadedConfig, parse_file
+from ecotui.errors import EcoError, UsageError
+from ecotui.jobs import JOB_ADAPTER, DescribeJob, TrainJob
+from ecotui.paths import RUN_ID_PATTERN, RunDir, list_runs
+
+Recorded = Callable[[str], RunDir]
+
+
+def test_a_new_run_holds_its_request_and_its_job(loaded: LoadedConfig, tmp_path: Path) -> None:
+    run = storage.create_run(loaded, tmp_path / "deep" / "runs")
+    assert parse_file(run.config) == loaded.config
+    assert JOB_ADAPTER.validate_json(run.job.read_bytes()) == TrainJob()
+    assert RUN_ID_PATTERN.fullmatch(run.run_id)
+    assert list_runs(tmp_path / "deep" / "runs") == [run]
+
+
+def test_a_job_is_no_run_of_the_list(tmp_path: Path) -> None:
+    job = DescribeJob(data_root="/photos")
+    made = storage.create_job(job, tmp_path)
+    assert made.path.parent == tmp_path / ".jobs"
+    assert JOB_ADAPTER.validate_json(made.job.read_bytes()) == job
+    assert list_runs(tmp_path) == []
+    storage.remove(made)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_told_and_left_as_it_was(
+    loaded: LoadedConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written") as caught:
+        storage.create_run(loaded, tmp_path / "file" / "runs")
+    assert len(caught.value.lines()) == 3
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["file"]
+
+
+def test_a_half_made_run_is_taken_back(
+    loaded: LoadedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, *_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UsageError, match="No space left"):
+        storage.create_run(loaded, tmp_path / "a" / "runs")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_runs_directory_is_told(loaded: LoadedConfig, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UsageError, match="cannot be written"):
+        storage.create_run(loaded, tmp_path / "runs")
+    tmp_path.chmod(0o700)
+
+
+def test_deleting_removes_links_and_not_what_they_point_to(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    run = recorded("clean_run")
+    precious = tmp_path / "photos"
+    precious.mkdir()
+    (precious / "cat.jpg").write_text("meow")
+    (run.path / "link").symlink_to(precious)
+    storage.delete_run(run)
+    assert not run.path.exists()
+    assert list(run.path.parent.iterdir()) == []
+    assert (precious / "cat.jpg").read_text() == "meow"
+
+
+def test_what_is_no_run_is_not_deleted(recorded: Recorded, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "config.toml").write_text("mine")
+    with pytest.raises(UsageError, match="not a run directory"):
+        storage.delete_run(RunDir(project))
+    link = tmp_path / "link"
+    link.symlink_to(recorded("clean_run").path)
+    with pytest.raises(UsageError, match="not a run directory"):
+        storage.delete_run(RunDir(link))
+    assert (project / "config.toml").exists()
+    assert link.exists()
+
+
+def test_a_living_run_is_not_deleted(stand_in: Callable[..., object]) -> None:
+    from ecotui.events import StepsTaken
+    from ecotui.session import Session
+
+    engine = stand_in("trains")
+    assert isinstance(engine, Session)
+    while not any(isinstance(event, StepsTaken) for _, event in engine.read()):
+        assert not engine.ended
+    with pytest.raises(UsageError, match=r"still running \(pid \d+ on "):
+        storage.delete_run(engine.run)
+    assert engine.run.path.is_dir()
+
+
+def test_a_removal_that_fails_is_told(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Path:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(EcoError, match="cannot be removed"):
+        storage.delete_run(recorded("clean_run"))
