@@ -278,7 +278,9 @@ def _resolve_root(table: Table, folder: Path) -> None:
 
 def _merge(into: Table, table: Table) -> None:
     for key, value in table.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        if isinstance(value, dict):
+            if not isinstance(into.get(key), dict):
+                into[key] = {}  # a table of its own: that of the layer stays as it was given
             _merge(into[key], value)
         else:
             into[key] = value

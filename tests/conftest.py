@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ecotui import session, storage
 from ecotui.config import DataConfig, RunConfig
@@ -15,6 +16,10 @@ from ecotui.config_file import LoadedConfig
 from ecotui.paths import RunDir
 
 TESTS = Path(__file__).parent
+
+# A shared machine stalls now and then: that is no finding.
+settings.register_profile("ecotui", deadline=None)
+settings.load_profile("ecotui")
 
 
 @pytest.fixture(autouse=True)

@@ -220,7 +220,7 @@ class TestRefusals:
 
     def test_the_layer_at_fault_is_named(self, load: Load) -> None:
         what, _, _ = refusal(load, ROOT + "[train]\nepochs = 3\n", "train.epochs=0")
-        assert what.startswith("error: --set: ")
+        assert what.startswith("error: --set: train.epochs = 0 is not possible")
 
     @pytest.mark.parametrize(
         ("setting", "wanted"),

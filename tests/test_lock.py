@@ -52,6 +52,18 @@ except AlreadyHeldError as error:
     print(error.holder.pid, error.holder.host, flush=True)
 """
 
+HOLD_AND_TELL_LATE = """
+import fcntl, json, os, sys, time
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.lockf(descriptor, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+time.sleep(0.1)
+os.ftruncate(descriptor, 0)
+os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": "h", "started_at": 1.0}).encode(), 0)
+sys.stdin.read()
+"""
+
 
 @contextmanager
 def process(source: str, path: Path) -> Iterator[subprocess.Popen[str]]:
@@ -124,6 +136,17 @@ def test_of_two_that_race_one_wins_and_the_other_learns_who(tmp_path: Path) -> N
         winner = next(pid for pid, words in said.items() if words == "won")
         loser = next(pid for pid in said if pid != winner)
         assert said[loser] == f"{winner} {socket.gethostname()}"
+
+
+def test_a_loser_waits_for_the_winner_to_say_who_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "engine.lock"
+    path.write_text(json.dumps({"pid": 1, "host": "of an earlier attempt", "started_at": 0.0}))
+    with process(HOLD_AND_TELL_LATE, path) as winner:
+        assert first_line(winner) == "held"
+        tell(winner, "go\n")
+        with pytest.raises(AlreadyHeldError) as caught:
+            acquire(path)
+        assert caught.value.holder == Holder(winner.pid, "h", 1.0)
 
 
 def test_the_holder_is_written_as_json(tmp_path: Path) -> None:
