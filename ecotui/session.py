@@ -121,13 +121,15 @@ class Session:
 
     def is_alive(self) -> bool:
         """Say whether the engine lives, or may still be starting."""
+        # Asked before the lock is looked at: the engine may take it in between.
+        has_begun = self._has_held_the_lock()
         if lock.is_held(self.run.lock):
             return True
         if self._process is not None and self._process.poll() is not None:
             return False
-        if self._process is not None and self._has_held_the_lock():
+        if self._process is not None and has_begun:
             return True
-        return not self._has_held_the_lock() and self._is_young()
+        return not has_begun and self._is_young()
 
     def read(self) -> list[tuple[bytes, AnyEvent]]:
         """Return the next events with their lines; an `EngineLost` if it died without one.

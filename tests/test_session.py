@@ -132,6 +132,19 @@ def test_a_watcher_that_comes_before_the_engine_waits_for_it(
     assert watcher.is_alive()
 
 
+def test_an_engine_that_takes_the_lock_while_it_is_looked_at_is_alive(
+    loaded: LoadedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = storage.create_run(loaded, tmp_path)
+
+    def free_and_then_taken(_: Path) -> bool:
+        run.lock.write_text(f'{{"pid": 1, "host": "here", "started_at": {time.time()}}}')
+        return False
+
+    monkeypatch.setattr(lock, "is_held", free_and_then_taken)
+    assert attach(run).is_alive()
+
+
 def test_an_engine_that_never_begins_is_given_up(
     stand_in: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
