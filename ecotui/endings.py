@@ -46,7 +46,7 @@ class RunFailed(Event):
     checkpoint: str | None
     """Last good one, relative to the run directory."""
     discard: bool
-    """True when no stage had begun: the directory holds nothing worth keeping."""
+    """True when nothing was begun but preparations: the directory holds nothing worth keeping."""
 
 
 class EngineLost(Event):

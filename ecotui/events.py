@@ -3,8 +3,10 @@
 The loop in pseudocode, each event at its place:
 
     EngineStarted                           before anything heavy is imported
+    StageStarted("diagnose"), CheckReported ..., StageFinished
     SetupAdvanced ...                       loading libraries, reading the data, building the model
     RunStarted                              announces the stages to come
+    RunResumed                              from the second attempt on
     StageStarted("preflight"), CheckReported ..., StageFinished
     StageStarted("train")
         for each epoch:
@@ -12,6 +14,7 @@ The loop in pseudocode, each event at its place:
             for each step:
                 StepsTaken                  all steps since the last one; at most 2 a second
                 SampleSetAside              a file that could not be read, by name
+                GuardTripped, GuardRecovered
                 CheckpointSaved             at the interval, and on request
             StageStarted("validate"), StageAdvanced ..., StageFinished
             ValidationFinished              per class
@@ -51,10 +54,15 @@ from pydantic import Field, TypeAdapter
 from ecotui.endings import TERMINAL_KINDS, EngineLost, RunFailed, RunFinished, RunStopped
 from ecotui.envelope import Event, Record, Severity, SplitName
 from ecotui.findings import (
+    LAYER_NAMES,
     CheckReported,
     ClassScore,
     DatasetDescribed,
+    GuardAction,
+    GuardRecovered,
+    GuardTripped,
     HealthAlerted,
+    Layer,
     SampleSetAside,
     ValidationFinished,
     Verdict,
@@ -62,6 +70,7 @@ from ecotui.findings import (
 
 # What the lower modules hold belongs to this vocabulary: it is imported from here.
 __all__ = [
+    "LAYER_NAMES",
     "TERMINAL_KINDS",
     "AnyEvent",
     "CheckReported",
@@ -69,7 +78,11 @@ __all__ = [
     "DatasetDescribed",
     "EngineLost",
     "Event",
+    "GuardAction",
+    "GuardRecovered",
+    "GuardTripped",
     "HealthAlerted",
+    "Layer",
     "Record",
     "RunFailed",
     "RunFinished",
@@ -94,6 +107,21 @@ class EngineStarted(Event):
     """Of ecotui."""
     attempt: int = 1
     """1 for a new run, one more for each resumption."""
+
+
+class RunResumed(Event):
+    """A later attempt goes on from a checkpoint; what was stated of later steps is void."""
+
+    kind: Literal["run_resumed"] = "run_resumed"
+    attempt: int
+    from_step: int
+    """Optimizer steps that the checkpoint holds."""
+    epoch: int
+    """Epochs done."""
+    checkpoint: str | None
+    """Relative to the run directory; null where none was there, and the run begins anew."""
+    note: str
+    """How exact the continuation is, in words."""
 
 
 class SetupAdvanced(Event):
@@ -296,6 +324,9 @@ AnyEvent = Annotated[
     | EpochStarted
     | StepsTaken
     | SampleSetAside
+    | GuardTripped
+    | GuardRecovered
+    | RunResumed
     | ValidationFinished
     | EpochFinished
     | CheckpointSaved

@@ -7,6 +7,18 @@ from typing import Literal
 from ecotui.envelope import Event, Record, Severity, SplitName
 
 Verdict = Literal["pass", "note", "warn", "fail"]
+Layer = Literal[1, 2, 3, 4, 5, 6, 7]
+GuardAction = Literal["none", "skip_sample", "skip_batch", "stop"]
+LAYER_NAMES: dict[Layer, str] = {
+    1: "environment",
+    2: "transforms",
+    3: "pre-training check",
+    4: "batch",
+    5: "loss",
+    6: "gradients",
+    7: "epoch",
+}
+"""The seven layers of protection, as every face names them."""
 
 
 class CheckReported(Event):
@@ -15,6 +27,8 @@ class CheckReported(Event):
     kind: Literal["check_reported"] = "check_reported"
     check: str
     """Stable name of the check."""
+    layer: Layer = 3
+    """Which layer of protection looked: 1 environment, 2 transforms, 3 pre-training check."""
     verdict: Verdict
     what: str
     """What was seen."""
@@ -32,6 +46,37 @@ class SampleSetAside(Event):
     """Relative to the data root."""
     reason: str
     split: SplitName
+    step: int
+
+
+class GuardTripped(Event):
+    """A guard found a limit passed, and what was done about it."""
+
+    kind: Literal["guard_tripped"] = "guard_tripped"
+    layer: Layer
+    guard: str
+    """Stable name of the guard, one page of the documentation each."""
+    severity: Severity
+    what: str
+    """What happened, for a person."""
+    observed: float | None
+    limit: float | None
+    unit: str
+    """Of both figures; empty where there are none."""
+    advice: str
+    action: GuardAction
+    step: int
+    files: tuple[str, ...] = ()
+    """Samples concerned, relative to the data root; at most 20."""
+
+
+class GuardRecovered(Event):
+    """What a guard had found is over."""
+
+    kind: Literal["guard_recovered"] = "guard_recovered"
+    layer: Layer
+    guard: str
+    what: str
     step: int
 
 

@@ -43,5 +43,26 @@ class DescribeJob(BaseModel):
     """Absolute path of the folder."""
 
 
-Job = Annotated[TrainJob | ExportJob | DescribeJob, Field(discriminator="kind")]
+class DiagnoseJob(BaseModel):
+    """Examine the environment: layer 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["diagnose"] = "diagnose"
+    runs_path: str
+    """Absolute path of the runs directory, whose disk is looked at."""
+
+
+class PreflightJob(BaseModel):
+    """Check what `config.toml` asks for, without training: layers 1 to 3."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["preflight"] = "preflight"
+
+
+Job = Annotated[
+    TrainJob | ExportJob | DescribeJob | DiagnoseJob | PreflightJob,
+    Field(discriminator="kind"),
+]
 JOB_ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)

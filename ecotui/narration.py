@@ -6,6 +6,7 @@ Pure, and shared by every way of printing; knows no stream and no terminal.
 from __future__ import annotations
 
 from ecotui.events import (
+    LAYER_NAMES,
     AnyEvent,
     BestCheckpointChanged,
     CheckpointSaved,
@@ -13,15 +14,18 @@ from ecotui.events import (
     CommandAnswered,
     EngineStarted,
     EpochFinished,
+    GuardRecovered,
+    GuardTripped,
     HealthAlerted,
     LogWritten,
+    RunResumed,
     RunStarted,
     SampleSetAside,
     SetupAdvanced,
     StageStarted,
 )
 from ecotui.state import RunState, StageProgress
-from ecotui.text import counted, duration, number, percent
+from ecotui.text import counted, duration, listed, number, percent
 
 MAX_NAMED_SAMPLES = 10
 """So many samples set aside are named; after that only every hundredth count is told."""
@@ -42,6 +46,12 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return [_stage_opening(event)]
         case CheckReported():
             return [_verdict(event)]
+        case GuardTripped():
+            return [_trip(event)]
+        case GuardRecovered():
+            return [f"recovered: layer {event.layer} ({LAYER_NAMES[event.layer]}): {event.what}"]
+        case RunResumed():
+            return [_resumption(event)]
         case EpochFinished():
             return [_epoch(event, state)]
         case BestCheckpointChanged():
@@ -118,6 +128,29 @@ def _stage_opening(event: StageStarted) -> str:
 def _verdict(event: CheckReported) -> str:
     wanted = f" (expected {event.expected}; {event.remedy})" if event.expected else ""
     return f"{event.verdict}: {event.what}{wanted}"
+
+
+def _trip(event: GuardTripped) -> str:
+    done = {
+        "none": "",
+        "skip_sample": "; sample set aside",
+        "skip_batch": "; batch skipped",
+        "stop": "; stopping the run",
+    }[event.action]
+    named = f" [{listed(event.files, limit=3)}]" if event.files else ""
+    return (
+        f"{event.severity}: layer {event.layer} ({LAYER_NAMES[event.layer]}), step {event.step}: "
+        f"{event.what}{done}{named}. {event.advice}"
+    ).rstrip()
+
+
+def _resumption(event: RunResumed) -> str:
+    if event.checkpoint is None:
+        return f"resumed (attempt {event.attempt}): {event.note}"
+    return (
+        f"resumed from step {event.from_step} (attempt {event.attempt}, {event.checkpoint}): "
+        f"{event.note}"
+    )
 
 
 def _epoch(event: EpochFinished, state: RunState) -> str:

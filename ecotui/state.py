@@ -22,11 +22,14 @@ from ecotui.events import (
     EpochFinished,
     EpochStarted,
     ExportWritten,
+    GuardRecovered,
+    GuardTripped,
     HealthAlerted,
     Heartbeat,
     LogWritten,
     RunFailed,
     RunFinished,
+    RunResumed,
     RunStarted,
     RunStopped,
     SampleSetAside,
@@ -37,11 +40,13 @@ from ecotui.events import (
     StepsTaken,
     ValidationFinished,
 )
+from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch
+from ecotui.series import Series
 
 Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
+Alert = HealthAlerted | GuardTripped | GuardRecovered
 Ending = RunFinished | RunStopped | RunFailed | EngineLost
 
-MAX_SERIES_POINTS = 512
 MAX_REMARKS = 200
 """Alerts, samples set aside and log remarks kept, each; older ones are only counted."""
 MAX_CHECKPOINTS = 64
@@ -49,36 +54,6 @@ MAX_CLASSES = 100
 MAX_OPEN_STAGES = 8
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A figure over the run, in at most 512 points however long the run is.
-
-    When the room is used up, every second point goes and from then on only
-    every second one comes in, so the points stay evenly spread.
-
-    Attributes:
-        points: Pairs of step and value, in the order they came.
-        stride: One of so many measurements is kept; a power of two.
-        num_seen: Measurements seen.
-    """
-
-    points: tuple[tuple[int, float], ...] = ()
-    stride: int = 1
-    num_seen: int = 0
-
-    def added(self, step: int, value: float | None) -> Series:
-        """Return the series with one more measurement; one that is None is left out."""
-        if value is None:
-            return self
-        num_seen = self.num_seen + 1
-        if self.num_seen % self.stride:
-            return Series(self.points, self.stride, num_seen)
-        points = (*self.points, (step, value))
-        if len(points) <= MAX_SERIES_POINTS:
-            return Series(points, self.stride, num_seen)
-        return Series(points[::2], self.stride * 2, num_seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +127,9 @@ class RunState:
 
     checks: tuple[CheckReported, ...] = ()
     """Verdicts of this attempt, in the order they came."""
-    alerts: tuple[HealthAlerted, ...] = ()
+    layers: tuple[LayerState, ...] = at_rest()
+    """The seven layers of protection, in order."""
+    alerts: tuple[Alert, ...] = ()
     num_alerts: int = 0
     set_aside: tuple[SampleSetAside, ...] = ()
     num_set_aside: int = 0
@@ -211,7 +188,11 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
             return replace(state, stages=_advanced(state.stages, event))
         case StageStarted():
             opened = StageProgress(event.stage, event.total, event.unit)
-            return replace(state, stages=_kept(state.stages, opened, MAX_OPEN_STAGES))
+            return replace(
+                state,
+                stages=_kept(state.stages, opened, MAX_OPEN_STAGES),
+                layers=on_watch(state.layers, event.stage),
+            )
         case StageFinished():
             return replace(state, stages=_closed(state.stages, event.stage))
         case EngineStarted():
@@ -237,9 +218,30 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
             return replace(state, checkpoints=left)
         case SampleSetAside():
             aside = _kept(state.set_aside, event, MAX_REMARKS)
-            return replace(state, set_aside=aside, num_set_aside=state.num_set_aside + 1)
+            return replace(
+                state,
+                set_aside=aside,
+                num_set_aside=state.num_set_aside + 1,
+                layers=marked(state.layers, 4, "acted", f"set aside: {event.path}"),
+            )
         case CheckReported():
-            return replace(state, checks=_kept(state.checks, event, MAX_REMARKS))
+            return replace(
+                state,
+                checks=_kept(state.checks, event, MAX_REMARKS),
+                layers=judged(state.layers, event),
+            )
+        case GuardTripped():
+            status: LayerStatus = "tripped" if event.action == "stop" else "acted"
+            return replace(
+                state,
+                alerts=_kept(state.alerts, event, MAX_REMARKS),
+                num_alerts=state.num_alerts + 1,
+                layers=marked(state.layers, event.layer, status, event.what),
+            )
+        case GuardRecovered():
+            return replace(state, alerts=_kept(state.alerts, event, MAX_REMARKS))
+        case RunResumed():
+            return _resumed(state, event)
         case HealthAlerted():
             alerts = _kept(state.alerts, event, MAX_REMARKS)
             return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
@@ -278,9 +280,25 @@ def _begun(state: RunState, event: EngineStarted) -> RunState:
         doing="",
         stages=(),
         checks=(),
+        layers=at_rest(),
         ending=None,
         pace_start=None,
         seconds_since_progress=0.0,
+    )
+
+
+def _resumed(state: RunState, event: RunResumed) -> RunState:
+    """What was stated of steps after the checkpoint has not happened any more."""
+    step = event.from_step
+    return replace(
+        state,
+        step=step,
+        epoch=event.epoch,
+        train_loss=state.train_loss.truncated(step),
+        train_accuracy=state.train_accuracy.truncated(step),
+        val_loss=state.val_loss.truncated(step),
+        val_accuracy=state.val_accuracy.truncated(step),
+        macro_f1=state.macro_f1.truncated(step),
     )
 
 

@@ -30,7 +30,8 @@ from ecotui.events import (
     ValidationFinished,
     event_adapter,
 )
-from ecotui.state import MAX_SERIES_POINTS, Ending, RunState, Series, fold
+from ecotui.series import MAX_SERIES_POINTS, Series
+from ecotui.state import Ending, RunState, fold
 from ecotui.stream import Tail
 
 KINDS: tuple[type[Any], ...] = get_args(get_args(AnyEvent)[0])

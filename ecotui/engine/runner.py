@@ -41,7 +41,7 @@ class Watched:
 
     def __call__(self, event: Event) -> None:
         """Pass an event on."""
-        self.has_begun = self.has_begun or event.kind == "stage_started"
+        self.has_begun = self.has_begun or event.kind == "run_started"
         self.has_ended = self.has_ended or event.kind in TERMINAL_KINDS
         if event.kind == "checkpoint_saved":
             self.checkpoint = getattr(event, "path", None)
