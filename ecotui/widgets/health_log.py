@@ -1,0 +1,52 @@
+"""What went wrong and what was done about it, newest at the bottom and in view."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from ecotui.events import GuardRecovered, SampleSetAside
+from ecotui.narration import remarks
+from ecotui.state import Alert, RunState
+from ecotui.text import counted, visible
+from ecotui.widgets.marks import RECOVERED, SET_ASIDE, SEVERITIES
+
+
+class HealthLog(VerticalScroll):
+    """Alerts, guards that tripped or recovered, and samples set aside, in the order they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[object, ...] = ()
+        self.border_title = "Health alerts"
+
+    def compose(self) -> ComposeResult:
+        """Lay out one text that wraps as the terminal is resized."""
+        yield Static("", markup=False)
+
+    def show(self, state: RunState) -> None:
+        """Show the alerts and the samples set aside."""
+        alerts, aside = state.alerts, state.set_aside
+        if self._shown and self._shown[0] is alerts and self._shown[1] is aside:
+            return
+        self._shown = (alerts, aside)
+        is_at_end = self.is_vertical_scroll_end
+        told = sorted([*alerts, *aside], key=lambda event: event.seq)
+        lines = [_line(event) for event in told] or [Content.styled("none so far", "$text-muted")]
+        self.query_one(Static).update(Content("\n").join(lines))
+        if is_at_end:  # Somebody who scrolled back is not torn away.
+            self.scroll_end(animate=False)
+        self.border_subtitle = (
+            f"{counted(state.num_alerts, 'alert')}, {state.num_set_aside:,} set aside"
+        )
+
+
+def _line(event: Alert | SampleSetAside) -> Content:
+    if isinstance(event, SampleSetAside):
+        return SET_ASIDE.before(f"set aside: {visible(event.path)} ({visible(event.reason)})")
+    mark = RECOVERED if isinstance(event, GuardRecovered) else SEVERITIES[event.severity]
+    words = visible(" ".join(remarks(event, RunState())))
+    word, colon, rest = words.partition(":")
+    return Content.assemble(mark.before(word + colon), rest)

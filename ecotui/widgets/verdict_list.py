@@ -1,0 +1,48 @@
+"""Verdicts of checks: what was seen, what was expected, and what to do."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from ecotui.events import CheckReported
+from ecotui.text import visible
+from ecotui.widgets.marks import VERDICTS
+
+
+class VerdictList(VerticalScroll):
+    """Checks in the order they came, each with symbol, word and what was seen."""
+
+    def __init__(self, title: str, empty: str) -> None:
+        super().__init__()
+        self._empty = empty
+        self._shown: tuple[CheckReported, ...] | None = None
+        self.border_title = title
+
+    def compose(self) -> ComposeResult:
+        """Lay out one text that wraps as the terminal is resized."""
+        yield Static("", markup=False)
+
+    def show(self, checks: tuple[CheckReported, ...]) -> None:
+        """Show the verdicts."""
+        if checks == self._shown:
+            return
+        self._shown = checks
+        is_at_end = self.is_vertical_scroll_end
+        lines = [_lines(check) for check in checks]
+        text = Content("\n").join(lines or [Content.styled(self._empty, "$text-muted")])
+        self.query_one(Static).update(text)
+        if is_at_end:  # Somebody who scrolled back is not torn away.
+            self.scroll_end(animate=False)
+
+
+def _lines(check: CheckReported) -> Content:
+    mark = VERDICTS[check.verdict].before(f"{check.verdict:4}")
+    parts: list[Content | tuple[str, str]] = [mark, (f"  {visible(check.what)}", "")]
+    if check.expected:
+        parts.append((f"\n        expected: {visible(check.expected)}", "$text-muted"))
+    if check.remedy:
+        parts.append((f"\n        to fix: {visible(check.remedy)}", "$text-accent"))
+    return Content.assemble(*parts)
