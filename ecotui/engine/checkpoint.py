@@ -145,6 +145,36 @@ def find_best(parent: Path) -> Path | None:
     return max(found, key=lambda path: _read_facts(path).get("step", -1), default=None)
 
 
+def other_bests(parent: Path, name: str | None) -> list[Path]:
+    """Return the folders of best models that another one has replaced."""
+    if name is None or not parent.is_dir():
+        return []
+    return [
+        entry
+        for entry in parent.iterdir()
+        if entry.name.startswith(BEST_PREFIX) and entry.name != name
+    ]
+
+
+def newest_valid(parent: Path) -> tuple[Path | None, list[str]]:
+    """Return the newest checkpoint that verifies, and what was wrong with newer ones.
+
+    A damaged one is moved to `quarantine/`, never deleted.
+    """
+    told: list[str] = []
+    for path in list_steps(parent):
+        try:
+            verify(path)
+        except BadCheckpointError as error:
+            told.append(f"{path.name}: {error}")
+            aside = parent / "quarantine"
+            aside.mkdir(exist_ok=True)
+            path.rename(aside / f"{path.name}-{secrets.token_hex(2)}")
+        else:
+            return path, told
+    return None, told
+
+
 def verify(path: Path) -> dict[str, Any]:
     """Check a checkpoint's files against its manifest and return the manifest's facts.
 
