@@ -71,9 +71,18 @@ def encode_json(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, indent=1, allow_nan=False).encode() + b"\n"
 
 
-def step_name(step: int) -> str:
-    """Return a new name for the checkpoint of a step, never used before."""
-    return f"step-{step:010d}-{secrets.token_hex(4)}"
+def step_name(parent: Path, step: int) -> str:
+    """Return a new name for the checkpoint of a step, behind all others of that step.
+
+    One step can be saved more than once (at the interval, then at the epoch's
+    end), and the later one stands further on.
+    """
+    prefix = f"step-{step:010d}-"
+    taken = [-1]
+    if parent.is_dir():
+        names = [entry.name for entry in parent.iterdir() if STEP_PATTERN.fullmatch(entry.name)]
+        taken += [int(name[-8:], 16) for name in names if name.startswith(prefix)]
+    return f"{prefix}{max(taken) + 1:08x}"
 
 
 def commit(

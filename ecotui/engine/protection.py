@@ -63,7 +63,8 @@ class Protection:
         gradients: Gradients | None = None
         try:
             gradients = self.stepper.compute_gradients(batch, self._loop.step, meter)
-        except (RuntimeError, AssertionError, MemoryError) as error:
+        # ValueError: BatchNorm's, where all but one image of a batch could not be read.
+        except (RuntimeError, AssertionError, ValueError, MemoryError) as error:
             failure = error
         # Outside the except block, which would keep the failed step's memory alive.
         verdict = self._judge_failure(failure) if failure else self._judge_step(gradients)

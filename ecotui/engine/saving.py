@@ -72,7 +72,7 @@ class Saver:
         facts = {**self._facts, "step": loop.step, "epoch": loop.epoch, "reason": reason}
         committed = checkpoint.commit(
             self._folder,
-            checkpoint.step_name(loop.step),
+            checkpoint.step_name(self._folder, loop.step),
             collect_files(self._trainable, loop),
             facts,
         )
