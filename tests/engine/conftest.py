@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ecotui.engine import control
+from tests.engine.harness import Harness
+
 CLASSES = ("cat", "dog", "owl")
 PHOTOS_PER_CLASS = 8
 
@@ -40,3 +43,9 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, write_photo: WritePho
             ending = "png" if number % 3 else "jpg"
             write_photo(root / name / below / f"{number:02d}.{ending}")
     return root
+
+
+@pytest.fixture
+def harness(tmp_path: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
+    monkeypatch.setattr(control, "COMMANDS_INTERVAL_SECONDS", 0.0)
+    return Harness(tmp_path, photo_folder)
