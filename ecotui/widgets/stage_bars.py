@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import ProgressBar, Static
 
 from ecotui.narration import pace, scores
@@ -41,8 +42,8 @@ class BarRow(Horizontal):
         if shown == self._shown:
             return
         self._shown = shown
-        self.query_one(".name", Static).update(visible(name))
-        self.query_one(".note", Static).update(visible(note))
+        self.query_one(".name", Static).update(Content(visible(name)))
+        self.query_one(".note", Static).update(Content(visible(note)))
         self.query_one(ProgressBar).update(total=total, progress=done)
 
 
@@ -83,7 +84,7 @@ class StageBars(Vertical):
             f"Step {state.step_in_epoch}/{state.epoch_steps}",
             state.step_in_epoch,
             max(1, state.epoch_steps),
-            pace(state) if state.ending is None else f"{state.step:,} steps in all",
+            pace(state) if state.ending is None else "",
         )
         self._show_part(state)
 

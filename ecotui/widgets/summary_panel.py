@@ -32,3 +32,5 @@ class SummaryPanel(VerticalScroll):
         text = Content("\n").join(Content(visible(line)) for line in lines)
         self.query_one(Static).update(text)
         self.scroll_home(animate=False)
+        if lines:
+            self.focus()
