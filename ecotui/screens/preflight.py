@@ -29,6 +29,6 @@ class PreflightScreen(RunScreen):
     def show(self, state: RunState) -> None:
         """Show the checks of layers 2 and 3."""
         self.query_one(StageBar).show_stage(state)
-        checks = tuple(check for check in state.checks if check.layer != 1)
+        checks = tuple(check for check in state.checks if check.layer in (2, 3))
         self.query_one(VerdictList).show(checks)
         self.query_one(GuardStrip).show(state.layers)

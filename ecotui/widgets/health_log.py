@@ -32,12 +32,10 @@ class HealthLog(VerticalScroll):
         if self._shown and self._shown[0] is alerts and self._shown[1] is aside:
             return
         self._shown = (alerts, aside)
-        is_at_end = self.is_vertical_scroll_end
         told = sorted([*alerts, *aside], key=lambda event: event.seq)
         lines = [_line(event) for event in told] or [Content.styled("none so far", "$text-muted")]
         self.query_one(Static).update(Content("\n").join(lines))
-        if is_at_end:  # Somebody who scrolled back is not torn away.
-            self.scroll_end(animate=False)
+        self.scroll_end(animate=False)
         self.border_subtitle = (
             f"{counted(state.num_alerts, 'alert')}, {state.num_set_aside:,} set aside"
         )

@@ -30,12 +30,10 @@ class VerdictList(VerticalScroll):
         if checks == self._shown:
             return
         self._shown = checks
-        is_at_end = self.is_vertical_scroll_end
         lines = [_lines(check) for check in checks]
         text = Content("\n").join(lines or [Content.styled(self._empty, "$text-muted")])
         self.query_one(Static).update(text)
-        if is_at_end:  # Somebody who scrolled back is not torn away.
-            self.scroll_end(animate=False)
+        self.scroll_end(animate=False)
 
 
 def _lines(check: CheckReported) -> Content:
