@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
@@ -39,7 +39,16 @@ SAVING = "checkpoint asked for"
 RESUMING = "resuming"
 _SCREENS = Binding.Group("Screens", compact=True)
 
-Opening = LoadedConfig | RunDir | None
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A run that is to go on from its newest checkpoint."""
+
+    run: RunDir
+
+
+Opening = LoadedConfig | RunDir | Resumption | None
+"""A config to start, a run to watch, one to go on with, or the home."""
 
 
 class EcoApp(App[int]):
@@ -116,6 +125,8 @@ class EcoApp(App[int]):
             self.switch_mode("home")
         elif isinstance(opening, RunDir):
             self._show_run(self._sessions.attach(opening))
+        elif isinstance(opening, Resumption):
+            self._show_run(self._sessions.launch(opening.run))
         else:
             self._show_run(self._sessions.launch(storage.create_run(opening, self._runs_dir)))
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import click
 
-from ecotui.app import EcoApp, Opening
+from ecotui.app import EcoApp, Opening, Resumption
 from ecotui.config_file import load_config
 from ecotui.narration import progress
 from ecotui.paths import choose_runs_dir, find_run
 from ecotui.summary import summary_lines
 from ecotui.terminal import check_terminal
 from ecotui.text import visible
+from ecotui.verbs import resumable
 
 
 def run(config: str | None, settings: Sequence[str], runs_dir: str | None) -> int:
@@ -33,6 +34,16 @@ def attach(reference: str, runs_dir: str | None) -> int:
     """
     check_terminal()
     return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir)
+
+
+def resume(reference: str, runs_dir: str | None) -> int:
+    """Go on with a run from its newest checkpoint, before one's eyes.
+
+    Raises:
+        UsageError: No terminal, no such run, it is alive, or it has nothing left to do.
+    """
+    check_terminal()
+    return _open(Resumption(resumable(reference, runs_dir)), runs_dir)
 
 
 def _open(opening: Opening, runs_dir: str | None) -> int:

@@ -148,9 +148,12 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
 @_quiet
 def resume(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
     """Go on with RUN from its newest checkpoint; the latest one by default."""
+    if not (headless or as_json or quiet):
+        from ecotui import app_verbs
+
+        return app_verbs.resume(run, runs_dir)
     from ecotui import verbs
 
-    verbs.need_headless(headless or as_json or quiet)
     return verbs.resume(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
 
 

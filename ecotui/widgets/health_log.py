@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ecotui.events import GuardRecovered, SampleSetAside
 from ecotui.narration import remarks
 from ecotui.state import Alert, RunState
 from ecotui.text import counted, visible
 from ecotui.widgets.marks import RECOVERED, SET_ASIDE, SEVERITIES
+from ecotui.widgets.tail_text import TailText
 
 
-class HealthLog(VerticalScroll):
+class HealthLog(TailText):
     """Alerts, guards that tripped or recovered, and samples set aside, in the order they came."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shown: tuple[object, ...] = ()
         self.border_title = "Health alerts"
-
-    def compose(self) -> ComposeResult:
-        """Lay out one text that wraps as the terminal is resized."""
-        yield Static("", markup=False)
 
     def show(self, state: RunState) -> None:
         """Show the alerts and the samples set aside."""
@@ -33,9 +27,7 @@ class HealthLog(VerticalScroll):
             return
         self._shown = (alerts, aside)
         told = sorted([*alerts, *aside], key=lambda event: event.seq)
-        lines = [_line(event) for event in told] or [Content.styled("none so far", "$text-muted")]
-        self.query_one(Static).update(Content("\n").join(lines))
-        self.scroll_end(animate=False)
+        self.write([_line(event) for event in told], empty="none so far")
         self.border_subtitle = (
             f"{counted(state.num_alerts, 'alert')}, {state.num_set_aside:,} set aside"
         )

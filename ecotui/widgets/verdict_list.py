@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ecotui.events import CheckReported
 from ecotui.text import visible
 from ecotui.widgets.marks import VERDICTS
+from ecotui.widgets.tail_text import TailText
 
 
-class VerdictList(VerticalScroll):
+class VerdictList(TailText):
     """Checks in the order they came, each with symbol, word and what was seen."""
 
     def __init__(self, title: str, empty: str) -> None:
@@ -21,19 +19,12 @@ class VerdictList(VerticalScroll):
         self._shown: tuple[CheckReported, ...] | None = None
         self.border_title = title
 
-    def compose(self) -> ComposeResult:
-        """Lay out one text that wraps as the terminal is resized."""
-        yield Static("", markup=False)
-
     def show(self, checks: tuple[CheckReported, ...]) -> None:
         """Show the verdicts."""
         if checks == self._shown:
             return
         self._shown = checks
-        lines = [_lines(check) for check in checks]
-        text = Content("\n").join(lines or [Content.styled(self._empty, "$text-muted")])
-        self.query_one(Static).update(text)
-        self.scroll_end(animate=False)
+        self.write([_lines(check) for check in checks], empty=self._empty)
 
 
 def _lines(check: CheckReported) -> Content:

@@ -28,7 +28,8 @@ def play(story: Callable[[Any], Coroutine[Any, Any, None]], opened: Any) -> int 
         async with opened as here:
             await story(here)
             await here.pilot.pause()
-            return here.app.return_value
+            left_with: int | None = here.app.return_value
+            return left_with
 
     return asyncio.run(tell())
 
@@ -100,8 +101,8 @@ def test_a_screen_out_of_sight_catches_up(open_app: Open) -> None:
     play(story, open_app("full_run"))
 
 
-def test_the_choice_of_screen_is_a_function_of_the_state(events_of: Callable) -> None:
-    state, seen = RunState(), []
+def test_the_choice_of_screen_is_a_function_of_the_state(events_of: Callable[..., Any]) -> None:
+    state, seen = RunState(), list[ScreenName]()
     for event in events_of("full_run"):
         state = fold(state, event)
         if not seen or seen[-1] != fitting_screen(state):
@@ -179,7 +180,7 @@ def test_s_asks_to_stop_once_and_says_so_until_it_ends(open_app: Open) -> None:
 
 
 def test_c_asks_for_a_checkpoint_and_says_so_until_it_is_there(
-    open_app: Open, events_of: Callable
+    open_app: Open, events_of: Callable[..., Any]
 ) -> None:
     async def story(here: Any) -> None:
         here.engine.go_on_to("steps_taken", 2)
@@ -377,7 +378,9 @@ def test_home_tells_what_is_wrong_with_a_config(open_app: Open) -> None:
     play(story, open_app("full_run", opening=None))
 
 
-def test_home_lists_the_runs_and_enter_shows_one(open_app: Open, recorded: Callable) -> None:
+def test_home_lists_the_runs_and_enter_shows_one(
+    open_app: Open, recorded: Callable[..., Any]
+) -> None:
     run = recorded("clean_run")
 
     async def story(here: Any) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from ecotui.events import AnyEvent
-from ecotui.findings import LAYER_NAMES
+from ecotui.findings import LAYER_NAMES, Layer
 from ecotui.state import RunState
 from ecotui.stream import decode
 
+Open = Callable[..., Any]
 Compare = Callable[[str, str], None]
 EventsOf = Callable[[str], list[AnyEvent]]
 SMALL, LARGE = (80, 24), (120, 40)
@@ -33,7 +35,7 @@ MOMENTS = {
 @SIZES
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_moment_of_a_run_looks_like_its_text(
-    moment: str, size: tuple[int, int], open_app: Callable, assert_looks_like: Compare
+    moment: str, size: tuple[int, int], open_app: Open, assert_looks_like: Compare
 ) -> None:
     recording, kind, nth = MOMENTS[moment]
 
@@ -41,18 +43,18 @@ def test_a_moment_of_a_run_looks_like_its_text(
         async with open_app(recording, size=size) as opened:
             opened.engine.go_on_to(kind, nth)
             await opened.settle()
-            return opened.text()
+            return str(opened.text())
 
     assert_looks_like(asyncio.run(look()), f"{moment}_{size[0]}x{size[1]}")
 
 
 @pytest.mark.parametrize("layer", [4, 5, 6, 7])
-def test_a_layer_that_tripped_shows_in_strip_and_log(layer: int, open_app: Callable) -> None:
+def test_a_layer_that_tripped_shows_in_strip_and_log(layer: Layer, open_app: Open) -> None:
     async def look() -> str:
         async with open_app("full_run", size=LARGE) as opened:
             opened.engine.go_on_to("guard_tripped", layer - 3)
             await opened.settle()
-            return opened.text()
+            return str(opened.text())
 
     lines = asyncio.run(look()).splitlines()
     name = LAYER_NAMES[layer]
@@ -61,12 +63,12 @@ def test_a_layer_that_tripped_shows_in_strip_and_log(layer: int, open_app: Calla
     assert any(f"! warning: layer {layer} ({name}), step {28 + layer}:" in line for line in lines)
 
 
-def test_a_guard_that_stopped_the_run_shows_as_tripped(open_app: Callable) -> None:
+def test_a_guard_that_stopped_the_run_shows_as_tripped(open_app: Open) -> None:
     async def look() -> str:
         async with open_app("guard_stopped", size=LARGE) as opened:
             opened.engine.go_on()
             await opened.settle()
-            return opened.text()
+            return str(opened.text())
 
     shown = asyncio.run(look())
     assert "✗ tripped 1" in shown
@@ -76,13 +78,13 @@ def test_a_guard_that_stopped_the_run_shows_as_tripped(open_app: Callable) -> No
 
 @SIZES
 def test_the_training_screen_shows_what_matters_on_one_page(
-    size: tuple[int, int], open_app: Callable
+    size: tuple[int, int], open_app: Open
 ) -> None:
     async def look() -> str:
         async with open_app("full_run", size=size) as opened:
             opened.engine.go_on_to("guard_recovered")
             await opened.settle()
-            return opened.text()
+            return str(opened.text())
 
     shown = asyncio.run(look())
     for words in ("Epoch 2/3", "Step 12/24", "Validation", "loss 0.", "images/s", "left"):
@@ -91,12 +93,12 @@ def test_the_training_screen_shows_what_matters_on_one_page(
         assert words in shown
 
 
-def test_the_best_checkpoint_has_a_star_and_the_word(open_app: Callable) -> None:
+def test_the_best_checkpoint_has_a_star_and_the_word(open_app: Open) -> None:
     async def look() -> str:
         async with open_app("full_run", size=LARGE) as opened:
-            opened.engine.go_on_to("stage_advanced", 13)
+            opened.engine.go_on_to("best_checkpoint_changed", 2)
             await opened.settle()
-            return opened.text()
+            return str(opened.text())
 
     assert "★ best, accuracy 72.50%" in asyncio.run(look())
 
@@ -116,7 +118,7 @@ HOSTILE = {
 @SIZES
 @pytest.mark.parametrize("kind", ["stage_finished", "setup_advanced", "guard_recovered", ""])
 def test_text_from_outside_is_shown_as_it_is_on_every_screen(
-    kind: str, size: tuple[int, int], open_app: Callable, events_of: EventsOf
+    kind: str, size: tuple[int, int], open_app: Open, events_of: EventsOf
 ) -> None:
     found = [_made_hostile(event) for event in events_of("full_run")]
 
