@@ -36,7 +36,7 @@ class HelpScreen(ModalScreen[None]):
         width = max(len(key) for key, _ in self._keys)
         lines = [
             Content.assemble(
-                (f"{visible(key):>{width}}", "$text-accent bold"), f"  {visible(does)}"
+                (f"{visible(key):>{width}}", "$text-primary bold"), f"  {visible(does)}"
             )
             for key, does in self._keys
         ]

@@ -45,5 +45,6 @@ def _line(layer: LayerState, *, with_words: bool) -> Content:
     mark = STATUSES[layer.status]
     count = f" {layer.count}" if layer.count else ""
     name = f"{layer.layer} {LAYER_NAMES[layer.layer]:{_NAME_CELLS}} "
-    words = f"  {visible(layer.last, limit=200)}" if with_words and layer.last else ""
-    return Content.assemble(name, mark.before(layer.status + count), (words, "$text-muted"))
+    status = mark.before(f"{layer.status + count:12}")
+    words = visible(layer.last, limit=200) if with_words else ""
+    return Content.assemble(name, status, (words, "$foreground-muted"))

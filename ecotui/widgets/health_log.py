@@ -38,5 +38,5 @@ def _line(event: Alert | SampleSetAside) -> Content:
         return SET_ASIDE.before(f"set aside: {visible(event.path)} ({visible(event.reason)})")
     mark = RECOVERED if isinstance(event, GuardRecovered) else SEVERITIES[event.severity]
     words = visible(" ".join(remarks(event, RunState())))
-    word, colon, rest = words.partition(":")
+    word, colon, rest = words.partition(": ")
     return Content.assemble(mark.before(word + colon), rest)

@@ -23,7 +23,7 @@ class Mark:
         return Content.styled(f"{self.symbol} {word}", self.style)
 
 
-_QUIET = Mark("·", "$text-muted")
+_QUIET = Mark("·", "$foreground-muted")
 _GOOD = Mark("✓", "$text-success")
 _CARE = Mark("!", "$text-warning")
 _BAD = Mark("✗", "$text-error")
@@ -32,14 +32,14 @@ VERDICTS: dict[Verdict, Mark] = {"pass": _GOOD, "note": _QUIET, "warn": _CARE, "
 SEVERITIES: dict[Severity, Mark] = {"note": _QUIET, "warning": _CARE, "critical": _BAD}
 STATUSES: dict[LayerStatus, Mark] = {
     "idle": _QUIET,
-    "watching": Mark("○", "$text-accent"),
+    "watching": Mark("○", "$text-primary"),
     "passed": _GOOD,
     "acted": _CARE,
     "tripped": _BAD,
 }
 PHASES: dict[Phase, Mark] = {
-    "setup": Mark("…", "$text-accent"),
-    "running": Mark("▶", "$text-accent"),
+    "setup": Mark("…", "$text-primary"),
+    "running": Mark("▶", "$text-primary"),
     "finished": _GOOD,
     "stopped": Mark("■", "$text-warning"),
     "failed": _BAD,

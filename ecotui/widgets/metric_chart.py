@@ -11,7 +11,7 @@ from textual.widget import Widget
 from ecotui.series import Series
 from ecotui.text import number, percent
 
-TRAIN_STYLE = "$text-accent"
+TRAIN_STYLE = "$text-primary"
 VAL_STYLE = "$text-success"
 VAL_MARK = "o"
 _LABEL_CELLS = 7
@@ -58,13 +58,13 @@ class MetricChart(Widget):
         width, height = self.size.width - _LABEL_CELLS, self.size.height - len(legend)
         points = (*self._train.points, *self._val.points)
         if not points or width < 4 or height < 2:
-            return Content.styled("nothing measured yet", "$text-muted")
+            return Content.styled("nothing measured yet", "$foreground-muted")
         frame = frame_of(points, width, height)
         lines = legend
         for row, cells in enumerate(plot(frame, self._train, self._val)):
             label = {0: frame.values[1], height - 1: frame.values[0]}.get(row)
             shown = "" if label is None else self._figure(label)
-            text = Content.styled(f"{shown:>{_LABEL_CELLS - 1}} ", "$text-muted")
+            text = Content.styled(f"{shown:>{_LABEL_CELLS - 1}} ", "$foreground-muted")
             lines.append(Content.assemble(text, *cells))
         return Content("\n").join(lines)
 

@@ -45,7 +45,7 @@ class StatusLine(Static):
             parts.append(Content.styled(f" {visible(pending)} ", "$text-warning bold reverse"))
         if stalled >= STALL_SECONDS:
             parts.append(Content.styled(f"! no progress for {duration(stalled)}", "$text-warning"))
-        parts.append(Content.styled(_setting(state), "$text-muted"))
+        parts.append(Content.styled(_setting(state), "$foreground-muted"))
         self.update(Content("  ").join(parts))
 
 

@@ -18,7 +18,7 @@ class TailText(VerticalScroll):
 
     def write(self, lines: list[Content], *, empty: str) -> None:
         """Replace the lines; `empty` is said where there are none."""
-        told = lines or [Content.styled(empty, "$text-muted")]
+        told = lines or [Content.styled(empty, "$foreground-muted")]
         self.query_one(_Lines).update(Content("\n").join(told))
 
 

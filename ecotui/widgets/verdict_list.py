@@ -28,10 +28,10 @@ class VerdictList(TailText):
 
 
 def _lines(check: CheckReported) -> Content:
-    mark = VERDICTS[check.verdict].before(f"{check.verdict:4}")
-    parts: list[Content | tuple[str, str]] = [mark, (f"  {visible(check.what)}", "")]
+    mark = VERDICTS[check.verdict].before(f"{check.verdict:4}  ")
+    parts: list[Content | tuple[str, str]] = [mark, (visible(check.what), "")]
     if check.expected:
-        parts.append((f"\n        expected: {visible(check.expected)}", "$text-muted"))
+        parts.append((f"\n        expected: {visible(check.expected)}", "$foreground-muted"))
     if check.remedy:
-        parts.append((f"\n        to fix: {visible(check.remedy)}", "$text-accent"))
+        parts.append((f"\n        to fix: {visible(check.remedy)}", "$text-primary"))
     return Content.assemble(*parts)
