@@ -244,6 +244,25 @@ class PreflightConfig(Section):
     and the first batch; `full`: every file as well."""
 
 
+class GuardConfig(Section):
+    """Limits of the protection while training (layers 4 to 7)."""
+
+    warn_lost_fraction: Fraction = 0.05
+    """Share of an epoch's samples that could not be used, above which it warns. 0 to 1."""
+    max_lost_fraction: Fraction = 0.20
+    """Share of an epoch's samples that could not be used, above which the run stops. 0 to 1."""
+    judge_after_batches: Annotated[int, Field(ge=1)] = 50
+    """Batches of an epoch after which these shares are judged; at its end in any case."""
+    max_errors_in_a_row: Annotated[int, Field(ge=1)] = 10
+    """Batches that fail in a row before the run stops: then it is not the data."""
+    max_nonfinite_in_a_row: Annotated[int, Field(ge=1)] = 3
+    """Steps with a loss or gradient that is not finite in a row, before the run stops."""
+    first_epoch_accuracy: Fraction = 0.10
+    """Validation accuracy that the first epoch should pass (or 3 times chance, if less)."""
+    rising_epochs: Annotated[int, Field(ge=1)] = 3
+    """Epochs of rising validation loss, with falling training loss, that count as over-fitting."""
+
+
 class RunConfig(Section):
     """Everything that can be chosen about a run."""
 
@@ -257,6 +276,7 @@ class RunConfig(Section):
     compute: ComputeConfig = ComputeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     preflight: PreflightConfig = PreflightConfig()
+    guards: GuardConfig = GuardConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

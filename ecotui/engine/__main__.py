@@ -38,13 +38,18 @@ def main() -> int:
         print(f"another engine works here: {error.holder}", file=sys.stderr)  # noqa: T201
         return ExitCode.ERROR
     flag = StopFlag()
-    is_new = not run.events.exists()
+    attempt = 1 + _count_attempts(run)
+    is_new = attempt == 1
     offset = 0 if is_new or not run.commands.exists() else run.commands.stat().st_size
     _catch_signals(flag, lambda: _stop_is_waiting(run, offset))
     writer = EventWriter(run.events)
     writer(
         EngineStarted(
-            run_id=run.run_id, pid=os.getpid(), host=socket.gethostname(), version=__version__
+            run_id=run.run_id,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=__version__,
+            attempt=attempt,
         )
     )
     control = Control(run.commands, offset, writer, flag, arguments.owner_pid)
@@ -52,7 +57,7 @@ def main() -> int:
     try:
         from ecotui.engine.runner import run_job  # noqa: PLC0415 - after the first event
 
-        return run_job(run, control, writer)
+        return run_job(run, control, writer, attempt=attempt)
     finally:
         writer.sync()
         held.release()
@@ -63,6 +68,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("run_dir")
     parser.add_argument("--owner-pid", type=int, default=None)
     return parser.parse_args()
+
+
+def _count_attempts(run: RunDir) -> int:
+    """Return how many engines have begun here before."""
+    try:
+        with run.events.open("rb") as log:
+            return sum(line.startswith(b'{"kind":"engine_started"') for line in log)
+    except FileNotFoundError:
+        return 0
 
 
 def _catch_signals(flag: StopFlag, stop_is_waiting: Callable[[], bool]) -> None:

@@ -71,9 +71,18 @@ def encode_json(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, indent=1, allow_nan=False).encode() + b"\n"
 
 
-def step_name(step: int) -> str:
-    """Return a new name for the checkpoint of a step, never used before."""
-    return f"step-{step:010d}-{secrets.token_hex(4)}"
+def step_name(parent: Path, step: int) -> str:
+    """Return a new name for the checkpoint of a step, behind all others of that step.
+
+    One step can be saved more than once (at the interval, then at the epoch's
+    end), and the later one stands further on.
+    """
+    prefix = f"step-{step:010d}-"
+    taken = [-1]
+    if parent.is_dir():
+        names = [entry.name for entry in parent.iterdir() if STEP_PATTERN.fullmatch(entry.name)]
+        taken += [int(name[-8:], 16) for name in names if name.startswith(prefix)]
+    return f"{prefix}{max(taken) + 1:08x}"
 
 
 def commit(
@@ -143,6 +152,36 @@ def find_best(parent: Path) -> Path | None:
         if entry.name.startswith(BEST_PREFIX) and (entry / MANIFEST).is_file()
     ]
     return max(found, key=lambda path: _read_facts(path).get("step", -1), default=None)
+
+
+def other_bests(parent: Path, name: str | None) -> list[Path]:
+    """Return the folders of best models that another one has replaced."""
+    if name is None or not parent.is_dir():
+        return []
+    return [
+        entry
+        for entry in parent.iterdir()
+        if entry.name.startswith(BEST_PREFIX) and entry.name != name
+    ]
+
+
+def newest_valid(parent: Path) -> tuple[Path | None, list[str]]:
+    """Return the newest checkpoint that verifies, and what was wrong with newer ones.
+
+    A damaged one is moved to `quarantine/`, never deleted.
+    """
+    told: list[str] = []
+    for path in list_steps(parent):
+        try:
+            verify(path)
+        except BadCheckpointError as error:
+            told.append(f"{path.name}: {error}")
+            aside = parent / "quarantine"
+            aside.mkdir(exist_ok=True)
+            path.rename(aside / f"{path.name}-{secrets.token_hex(2)}")
+        else:
+            return path, told
+    return None, told
 
 
 def verify(path: Path) -> dict[str, Any]:

@@ -64,8 +64,8 @@ class Meter:
     def __init__(self, device: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._sums = torch.zeros(2, dtype=torch.float32, device=device)
-        self._step_loss = torch.zeros((), dtype=torch.float32, device=device)
-        self._norm: torch.Tensor | None = None
+        self._step_sums = torch.zeros(2, dtype=torch.float32, device=device)
+        self._norm: float | None = None
         self._num_steps = self._num_images = self._num_labelled = 0
         self._since = clock()
         self.waited_seconds = 0.0
@@ -79,19 +79,24 @@ class Meter:
             logits_BK: Scores [B, K].
             targets: Labels [B]; mixed targets [B, K] have no hits.
         """
-        self._step_loss += loss.detach()
+        self._step_sums[0] += loss.detach()
         if targets.dim() == 1:
-            self._sums[1] += (logits_BK.argmax(dim=1) == targets).sum()
+            self._step_sums[1] += (logits_BK.argmax(dim=1) == targets).sum()
 
     @torch.no_grad()
-    def finish_step(self, norm: torch.Tensor, num_images: int, *, is_mixed: bool) -> None:
+    def finish_step(self, norm: float, num_images: int, *, is_mixed: bool) -> None:
         """Close an optimizer step of `num_images` images with its gradient norm."""
-        self._sums[0] += self._step_loss * num_images
-        self._step_loss.zero_()
-        self._norm = norm.detach()
+        self._sums[0] += self._step_sums[0] * num_images
+        self._sums[1] += self._step_sums[1]
+        self._step_sums.zero_()
+        self._norm = norm
         self._num_steps += 1
         self._num_images += num_images
         self._num_labelled += 0 if is_mixed else num_images
+
+    def discard_step(self) -> None:
+        """Forget the micro-batches of a step that was rejected."""
+        self._step_sums.zero_()
 
     def drain(self) -> Reading:
         """Return what was summed and begin anew; waits for the device."""
@@ -103,7 +108,7 @@ class Meter:
             num_labelled=self._num_labelled,
             loss_sum=loss_sum,
             hits=round(hits),
-            gradient_norm=None if self._norm is None else float(self._norm),
+            gradient_norm=self._norm,
             seconds=now - self._since,
             waited_seconds=self.waited_seconds,
         )

@@ -17,9 +17,11 @@ from ecotui.engine.emit import Emit
 from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
 from ecotui.events import (
     TERMINAL_KINDS,
+    CheckpointSaved,
     Event,
     RunFailed,
     RunFinished,
+    RunResumed,
     RunStopped,
     SetupAdvanced,
 )
@@ -42,9 +44,10 @@ if TYPE_CHECKING:
 class Watched:
     """Passes events on and remembers what a failure's report needs of them."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, attempt: int) -> None:
         self._emit = emit
-        self.has_begun = False
+        self.attempt = attempt
+        self.has_begun = attempt > 1
         self.has_ended = False
         self.checkpoint: str | None = None
 
@@ -52,19 +55,27 @@ class Watched:
         """Pass an event on."""
         self.has_begun = self.has_begun or event.kind == "run_started"
         self.has_ended = self.has_ended or event.kind in TERMINAL_KINDS
-        if event.kind == "checkpoint_saved":
-            self.checkpoint = getattr(event, "path", None)
+        if isinstance(event, CheckpointSaved):
+            self.checkpoint = event.path
+        elif isinstance(event, RunResumed):
+            self.checkpoint = event.checkpoint
         self._emit(event)
 
 
-def run_job(run: RunDir, control: Control, emit: Emit) -> ExitCode:
+def run_job(run: RunDir, control: Control, emit: Emit, *, attempt: int = 1) -> ExitCode:
     """Do the job of a run directory and return the engine's exit code.
+
+    Args:
+        run: The directory.
+        control: Looked at between steps.
+        emit: Where the facts go.
+        attempt: 1 for a new run; from 2 on it goes on from its newest checkpoint.
 
     Emits:
         Everything the job states, and as the last event RunFinished, RunStopped
         or RunFailed.
     """
-    watched = Watched(emit)
+    watched = Watched(emit, attempt)
     try:
         return _dispatch(_read_job(run), run, control, watched)
     except StopRequested as stop:
@@ -89,7 +100,7 @@ def _read_job(run: RunDir) -> Job:
         ) from error
 
 
-def _dispatch(job: Job, run: RunDir, control: Control, emit: Emit) -> ExitCode:
+def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCode:
     started = time.monotonic()
     match job:
         case TrainJob():
@@ -119,8 +130,9 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Emit) -> ExitCode:
     return ExitCode.DONE
 
 
-def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
-    config = parse_file(run.config)
+def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
+    is_resumed = emit.attempt > 1 and run.resolved.is_file()
+    config = parse_file(run.resolved if is_resumed else run.config)
     if config.preflight.level != "off":
         diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
     # The data come first: what is wrong with them shows without the seconds torch needs.
@@ -132,7 +144,7 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
     _import_libraries()
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
-    from ecotui.engine.environment import describe_environment  # noqa: PLC0415
+    from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
     from ecotui.engine.saving import Saver  # noqa: PLC0415
     from ecotui.engine.train_state import LoopState  # noqa: PLC0415
     from ecotui.engine.trainer import Trainer  # noqa: PLC0415
@@ -143,15 +155,17 @@ def _train(run: RunDir, control: Control, emit: Emit) -> ExitCode:
         record(parts, run)
         clear_leftovers(run.checkpoints)
         emit(announce(parts))
+        facts = facts_of(parts, run)
+        loop = resume(parts, run, facts, emit.attempt, emit) if is_resumed else LoopState()
         saver = Saver(
             run.path,
             parts.trainable,
             emit,
             interval_seconds=config.checkpoint.interval_seconds,
             keep=config.checkpoint.keep,
-            facts={"run_id": run.run_id, "environment": describe_environment(parts.compute)},
+            facts=facts,
         )
-        return _finish(Trainer(parts, run, saver, LoopState(), control, emit), emit)
+        return _finish(Trainer(parts, run, saver, loop, control, emit), emit)
     finally:
         parts.close()
 
@@ -188,11 +202,17 @@ def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
     try:
         preflight(trainer.parts, trainer.parts.config.preflight, trainer.control, emit)
         why = trainer.train()
-        trainer.test()
     except StopRequested as stop:
         loop.seconds = trainer.seconds
         saved = saver.save(loop, "stop")
         emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=saved))
+        return ExitCode.RESUMABLE
+    try:
+        trainer.test()
+    except StopRequested as stop:
+        # The state was saved at the end of the training; now the best weights are loaded.
+        last = saver.last_path
+        emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=last))
         return ExitCode.RESUMABLE
     best = saver.best_path(loop)
     emit(

@@ -53,8 +53,10 @@ class Saver:
         self._keep = keep
         self._facts = facts
         self._last_saved = time.monotonic()
-        self._last_step: int | None = None
         self.last_path: str | None = None
+        newest = checkpoint.list_steps(self._folder)
+        if newest:
+            self.last_path = self._relative(newest[0])
 
     def is_due(self) -> bool:
         """Say whether the interval has passed since the last checkpoint."""
@@ -70,7 +72,7 @@ class Saver:
         facts = {**self._facts, "step": loop.step, "epoch": loop.epoch, "reason": reason}
         committed = checkpoint.commit(
             self._folder,
-            checkpoint.step_name(loop.step),
+            checkpoint.step_name(self._folder, loop.step),
             collect_files(self._trainable, loop),
             facts,
         )
@@ -86,7 +88,8 @@ class Saver:
                 reason=reason,
             )
         )
-        for old in checkpoint.list_steps(self._folder)[self._keep :]:
+        outdated = checkpoint.list_steps(self._folder)[self._keep :]
+        for old in (*outdated, *checkpoint.other_bests(self._folder, loop.best_checkpoint)):
             checkpoint.drop(old)
             self._emit(CheckpointDropped(path=self._relative(old)))
         return self.last_path
@@ -100,10 +103,13 @@ class Saver:
         evaluation: Evaluation,
         loop: LoopState,
     ) -> None:
-        """Commit the best model so far as a folder that plain timm loads, and drop the last.
+        """Commit the best model so far as a folder that plain timm loads.
+
+        The one before goes with the next `save`: until then the newest state
+        still names it.
 
         Emits:
-            BestCheckpointChanged, CheckpointDropped.
+            BestCheckpointChanged.
         """
         epoch, percentage = loop.epoch + 1, 100 * evaluation.accuracy
         name = f"{checkpoint.BEST_PREFIX}epoch{epoch}_acc{percentage:.2f}"
@@ -123,7 +129,6 @@ class Saver:
             "accuracy": evaluation.accuracy,
             "macro_f1": evaluation.macro_f1,
         }
-        previous = loop.best_checkpoint
         committed = checkpoint.commit(self._folder, name, files, facts)
         loop.best_value, loop.best_epoch, loop.best_checkpoint = value, epoch, name
         self._emit(
@@ -137,9 +142,6 @@ class Saver:
                 macro_f1=evaluation.macro_f1,
             )
         )
-        if previous is not None and previous != name and (self._folder / previous).is_dir():
-            checkpoint.drop(self._folder / previous)
-            self._emit(CheckpointDropped(path=self._relative(self._folder / previous)))
 
     def best_path(self, loop: LoopState) -> Path | None:
         """Return the best model's folder, or None where none is saved yet."""

@@ -23,6 +23,7 @@ from ecotui.engine.checkpoint import Tensors, encode_json, encode_tensors, snaps
 
 LOOP_FILE = "loop.json"
 _GROUP_MARK = "group-"
+_SPELT = frozenset({"loss_sum", "first_loss", "train_losses", "val_losses"})
 
 
 @dataclass(slots=True)
@@ -42,6 +43,15 @@ class LoopState:
         best_checkpoint: Its folder's name.
         set_aside: Ids of samples that could not be used.
         seconds: Trained in earlier attempts.
+        num_bad_in_a_row: Steps rejected directly before, their numbers not being finite.
+        num_errors_in_a_row: Batches that raised directly before.
+        num_batches: Of the current epoch, the skipped ones included.
+        num_skipped_batches: Of the current epoch.
+        num_samples: Taken in the current epoch, the lost ones included.
+        num_lost_samples: Of them, set aside or in a skipped batch.
+        first_loss: Mean training loss of the first reading of the run, nats.
+        train_losses: Of the last epochs, oldest first, nats; `inf` where not finite.
+        val_losses: Likewise, of the validations.
     """
 
     step: int = 0
@@ -56,10 +66,21 @@ class LoopState:
     best_checkpoint: str | None = None
     set_aside: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    num_bad_in_a_row: int = 0
+    num_errors_in_a_row: int = 0
+    num_batches: int = 0
+    num_skipped_batches: int = 0
+    num_samples: int = 0
+    num_lost_samples: int = 0
+    first_loss: float | None = None
+    train_losses: list[float] = field(default_factory=list)
+    val_losses: list[float] = field(default_factory=list)
 
     def begin_epoch(self) -> None:
         """Forget the sums of the epoch before."""
         self.batch_in_epoch = self.hits = self.num_images = self.num_labelled = 0
+        self.num_batches = self.num_skipped_batches = 0
+        self.num_samples = self.num_lost_samples = 0
         self.loss_sum = 0.0
 
 
@@ -85,7 +106,7 @@ def collect_files(trainable: Trainable, loop: LoopState) -> dict[str, bytes]:
     optimizer_tensors, groups = _pack_optimizer(trainable.optimizer)
     generators, generator_record = _pack_generators()
     record = {
-        "loop": {**asdict(loop), "loss_sum": repr(loop.loss_sum)},
+        "loop": _with_spelt_floats(asdict(loop)),
         "optimizer_groups": groups,
         "generators": generator_record,
         "scaler": trainable.scaler.state_dict(),
@@ -117,9 +138,29 @@ def restore(path: Path, trainable: Trainable) -> LoopState:
     trainable.scaler.load_state_dict(record["scaler"])
     known = {entry.name for entry in fields(LoopState)}
     kept = {name: value for name, value in record["loop"].items() if name in known}
-    loop = LoopState(**{**kept, "loss_sum": float(kept["loss_sum"])})
+    loop = LoopState(**_with_read_floats(kept))
     _unpack_generators(_load(path / "generators.safetensors"), record["generators"])
     return loop
+
+
+def _with_spelt_floats(record: dict[str, Any]) -> dict[str, Any]:
+    """Spell the figures that may be infinite or NaN, for which JSON has no number."""
+    spelt = dict(record)
+    for name in _SPELT:
+        value = record[name]
+        spelt[name] = [repr(v) for v in value] if isinstance(value, list) else repr(value)
+    return spelt
+
+
+def _with_read_floats(record: dict[str, Any]) -> dict[str, Any]:
+    read = dict(record)
+    for name in _SPELT & record.keys():
+        value = record[name]
+        if isinstance(value, list):
+            read[name] = [float(v) for v in value]
+        else:
+            read[name] = None if value == "None" else float(value)
+    return read
 
 
 def load_weights(path: Path, network: nn.Module) -> None:

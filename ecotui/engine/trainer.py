@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import time
 from collections.abc import Iterator
 from typing import Literal
-
-from torch.nn.utils import clip_grad_norm_
 
 from ecotui.engine.assembly import Parts
 from ecotui.engine.control import Control
@@ -19,6 +16,7 @@ from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_ev
 from ecotui.engine.meter import Meter
 from ecotui.engine.model import split_head
 from ecotui.engine.optim import learning_rate
+from ecotui.engine.protection import Protection
 from ecotui.engine.saving import Saver, is_better
 from ecotui.engine.train_state import LoopState, load_weights
 from ecotui.errors import EcoError, ExitCode
@@ -59,7 +57,7 @@ class Trainer:
     ) -> None:
         self.parts, self.run, self.saver = parts, run, saver
         self.loop, self.control, self.emit = loop, control, emit
-        self._parameters = list(parts.trainable.network.parameters())
+        self.protection = Protection(parts, loop, emit)
         self._throttle = Throttle()
         self._started = time.monotonic()
 
@@ -100,45 +98,32 @@ class Trainer:
         self._epoch_images = 0
         for batch in self._timed(parts.train_loader.epoch(loop.epoch, loop.batch_in_epoch), meter):
             self._set_aside(batch, "train")
-            if batch.labels_B.numel():
-                self._take_step(batch, meter)
+            self._use(batch, meter)
             loop.batch_in_epoch += 1
             if self._throttle.is_due():
                 self._state_steps(meter)
+            self.protection.judge_counts(is_whole=False)
             self._save_if_due(meter)
             if self._limit_is_reached():
                 break
         self._state_steps(meter)
+        self.protection.judge_counts(is_whole=True)
 
-    def _take_step(self, batch: Batch, meter: Meter) -> None:
-        """One optimizer step: forward and backward over the micro-batches, then the update."""
-        parts, trainable = self.parts, self.parts.trainable
-        images_BCHW = parts.compute.to_device(batch.images_BCHW)
-        labels_B = parts.compute.to_device(batch.labels_B)
-        targets = labels_B
-        if parts.mixer is not None:
-            images_BCHW, targets = parts.mixer(images_BCHW, labels_B, self.loop.step)
-        normaliser = parts.objective.normaliser(targets)
-        trainable.optimizer.zero_grad(set_to_none=True)
-
-        size = parts.compute.micro_batch_size
-        for images, target in zip(images_BCHW.split(size), targets.split(size), strict=True):
-            with parts.compute.autocast():
-                logits_BK = parts.forward(images)
-            loss = parts.objective.summed(logits_BK, target) / normaliser
-            trainable.scaler.scale(loss).backward()
-            meter.add(loss, logits_BK, target)
-
-        trainable.scaler.unscale_(trainable.optimizer)
-        limit = parts.config.train.clip_gradient_norm
-        norm = clip_grad_norm_(self._parameters, math.inf if limit is None else limit)
-        trainable.scaler.step(trainable.optimizer)
-        trainable.scaler.update()
-        self.loop.step += 1
-        if trainable.ema is not None:
-            trainable.ema.update(trainable.network, step=self.loop.step)
-        parts.schedule.set_step(self.loop.step)
-        meter.finish_step(norm, len(images_BCHW), is_mixed=parts.mixer is not None)
+    def _use(self, batch: Batch, meter: Meter) -> None:
+        """Take an optimizer step with a batch, or skip it: no batch ends the run by itself."""
+        parts, loop = self.parts, self.loop
+        num_images = batch.labels_B.numel()
+        is_used = False
+        if num_images:
+            gradients = self.protection.try_gradients(batch, meter)
+            loop.step += 1
+            if gradients is not None:
+                self.protection.stepper.update(loop.step)
+                meter.finish_step(gradients.norm, num_images, is_mixed=parts.mixer is not None)
+                self.protection.recovery.note_good_step()
+                is_used = True
+            parts.schedule.set_step(loop.step)
+        self.protection.count(batch, is_used=is_used)
 
     def _timed(self, batches: Iterator[Batch], meter: Meter) -> Iterator[Batch]:
         """Pass batches on, measuring the wait for each, and looking at requests first."""
@@ -227,6 +212,7 @@ class Trainer:
             num_set_aside=len(loop.set_aside),
         )
         self._write_metrics(finished, evaluation)
+        self.protection.judge_epoch(finished.train_loss, evaluation)
         loop.epoch += 1
         loop.begin_epoch()
         self.emit(finished)
@@ -279,6 +265,8 @@ class Trainer:
         loop.num_labelled += reading.num_labelled
         self._epoch_images += reading.num_images
         if reading.num_steps:
+            if loop.first_loss is None:
+                loop.first_loss = reading.loss_sum / reading.num_images
             self.emit(
                 StepsTaken(
                     epoch=loop.epoch + 1,

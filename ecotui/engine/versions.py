@@ -62,7 +62,11 @@ def requirements() -> tuple[Requirement, ...]:
         return ()
     matches = [_REQUIREMENT.match(line) for line in lines if ";" not in line]
     return tuple(
-        Requirement(match[1], tuple(sorted(part.strip() for part in match[2].split(",") if part)))
+        # The record has the bounds in any order; the lower one reads first.
+        Requirement(
+            match[1],
+            tuple(sorted((part.strip() for part in match[2].split(",") if part), reverse=True)),
+        )
         for match in matches
         if match
     )

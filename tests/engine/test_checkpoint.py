@@ -16,7 +16,7 @@ FILES = {"model.safetensors": b"weights" * 100, "loop.json": b"{}"}
 
 
 def test_what_was_committed_verifies_and_gives_its_facts(tmp_path: Path) -> None:
-    committed = commit(tmp_path, step_name(7), FILES, {"step": 7})
+    committed = commit(tmp_path, step_name(tmp_path, 7), FILES, {"step": 7})
     assert verify(committed.path) == {"step": 7}
     assert committed.num_bytes == sum(map(len, FILES.values()))
     assert (committed.path / "loop.json").read_bytes() == b"{}"
@@ -34,14 +34,14 @@ def test_what_was_committed_verifies_and_gives_its_facts(tmp_path: Path) -> None
     ],
 )
 def test_damage_is_found(tmp_path: Path, damage: Callable[[Path], object]) -> None:
-    path = commit(tmp_path, step_name(1), FILES, {}).path
+    path = commit(tmp_path, step_name(tmp_path, 1), FILES, {}).path
     damage(path)
     with pytest.raises(BadCheckpointError):
         verify(path)
 
 
 def test_a_manifest_cannot_point_outside(tmp_path: Path) -> None:
-    path = commit(tmp_path, step_name(1), FILES, {}).path
+    path = commit(tmp_path, step_name(tmp_path, 1), FILES, {}).path
     manifest = (path / checkpoint.MANIFEST).read_text()
     (path / checkpoint.MANIFEST).write_text(manifest.replace("loop.json", "../loop.json"))
     with pytest.raises(BadCheckpointError, match="no name"):
@@ -52,14 +52,14 @@ def test_a_manifest_cannot_point_outside(tmp_path: Path) -> None:
 def test_a_failing_disk_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    kept = commit(tmp_path, step_name(1), FILES, {}).path
+    kept = commit(tmp_path, step_name(tmp_path, 1), FILES, {}).path
 
     def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, failing, fail)
     with pytest.raises(OSError, match="No space"):
-        commit(tmp_path, step_name(2), FILES, {})
+        commit(tmp_path, step_name(tmp_path, 2), FILES, {})
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == [kept]
     assert verify(kept) == {}
@@ -88,15 +88,20 @@ def test_the_manifest_is_written_last_and_the_name_comes_after_all_are_on_disk(
 
 
 def test_steps_are_ordered_by_name_and_half_written_ones_are_not_listed(tmp_path: Path) -> None:
-    paths = [commit(tmp_path, step_name(step), FILES, {}).path for step in (5, 100, 20)]
-    (tmp_path / step_name(999)).mkdir()
+    paths = [commit(tmp_path, step_name(tmp_path, step), FILES, {}).path for step in (5, 100, 20)]
+    (tmp_path / step_name(tmp_path, 999)).mkdir()
     (tmp_path / ".tmp-0123").mkdir()
     os.utime(paths[0], (0, 0))
     assert list_steps(tmp_path) == [paths[1], paths[2], paths[0]]
 
 
+def test_of_two_states_of_one_step_the_later_one_is_newest(tmp_path: Path) -> None:
+    paths = [commit(tmp_path, step_name(tmp_path, 4), FILES, {}).path for _ in range(12)]
+    assert list_steps(tmp_path) == paths[::-1]
+
+
 def test_leftovers_of_a_killed_engine_are_cleared_and_nothing_else(tmp_path: Path) -> None:
-    kept = commit(tmp_path, step_name(1), FILES, {}).path
+    kept = commit(tmp_path, step_name(tmp_path, 1), FILES, {}).path
     (tmp_path / ".tmp-0123").mkdir()
     (tmp_path / ".del-0123").mkdir()
     checkpoint.clear_leftovers(tmp_path)

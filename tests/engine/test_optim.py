@@ -7,6 +7,7 @@ import timm
 import torch
 
 from ecotui.config import TrainConfig
+from ecotui.engine.compute import supports_fused
 from ecotui.engine.optim import learning_rate, make_optimizer, make_schedule
 from ecotui.errors import UsageError
 
@@ -25,6 +26,9 @@ def test_biases_and_norms_have_no_weight_decay() -> None:
             assert all(weight.ndim <= 1 or weight.shape[0] == 1 for weight in group["params"])
 
 
+@pytest.mark.skipif(
+    not supports_fused(torch.optim.AdamW, "cpu"), reason="this torch has no fused AdamW here"
+)
 def test_fused_is_passed_on() -> None:
     optimizer = make_optimizer(network(), TrainConfig(), fused=True)
     assert optimizer.defaults["fused"] is True

@@ -16,12 +16,10 @@ from PIL import Image
 
 from ecotui.commands import SaveCheckpoint, StopRun, append_command
 from ecotui.config import RunConfig
-from ecotui.config_file import parse_file, to_toml
-from ecotui.engine import assembly, checkpoint, control, model, trainer
-from ecotui.engine.control import Control, StopFlag
+from ecotui.config_file import parse_file
+from ecotui.engine import assembly, checkpoint, model, step
 from ecotui.engine.data.transforms import build_transforms
 from ecotui.engine.input_spec import InputSpec
-from ecotui.engine.runner import run_job
 from ecotui.errors import ExitCode
 from ecotui.events import (
     BestCheckpointChanged,
@@ -39,83 +37,18 @@ from ecotui.events import (
     StepsTaken,
     ValidationFinished,
 )
-from ecotui.jobs import ExportJob, TrainJob
-from ecotui.paths import RunDir
-
-Hook = Callable[[Event], None]
-
-
-class Harness:
-    """Runs a job in a directory of its own and keeps what it stated."""
-
-    def __init__(self, path: Path, data_root: Path) -> None:
-        self.path, self.data_root = path, data_root
-        self.count = 0
-
-    def new(self, job: Any = None, **sections: dict[str, Any]) -> RunDir:
-        self.count += 1
-        run = RunDir(self.path / f"run-{self.count}")
-        run.path.mkdir()
-        run.job.write_text((job or TrainJob()).model_dump_json())
-        run.config.write_text(to_toml(self.config(**sections)))
-        return run
-
-    def config(self, **sections: dict[str, Any]) -> RunConfig:
-        table: dict[str, Any] = {
-            "data": {"root": str(self.data_root), "image_size": 32, "val_fraction": 0.25},
-            "model": {"name": "test_resnet", "pretrained": False},
-            "train": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3},
-            "compute": {"workers": 0, "threads": 1},
-        }
-        for name, values in sections.items():
-            table.setdefault(name, {}).update(values)
-        return RunConfig.model_validate(table)
-
-    def run(self, run: RunDir, hook: Hook | None = None) -> tuple[list[Event], ExitCode]:
-        events: list[Event] = []
-
-        def emit(event: Event) -> None:
-            events.append(event)
-            if hook is not None:
-                hook(event)
-
-        code = run_job(run, Control(run.commands, 0, emit, StopFlag()), emit)
-        return events, code
-
-    def train(self, **sections: dict[str, Any]) -> tuple[RunDir, list[Event]]:
-        run = self.new(**sections)
-        events, code = self.run(run)
-        assert code == ExitCode.DONE, events[-1]
-        return run, events
-
-
-@pytest.fixture
-def harness(tmp_path: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
-    monkeypatch.setattr(control, "COMMANDS_INTERVAL_SECONDS", 0.0)
-    return Harness(tmp_path, photo_folder)
-
-
-def of(kind: type[Any], events: list[Event]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
-
-
-def final_weights(run: RunDir) -> dict[str, torch.Tensor]:
-    (newest, *_) = checkpoint.list_steps(run.checkpoints)
-    checkpoint.verify(newest)
-    weights: dict[str, torch.Tensor] = safetensors.torch.load_file(newest / "model.safetensors")
-    return weights
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+from ecotui.jobs import ExportJob
+from tests.engine.harness import Harness, copy_of, final_weights, of, same
 
 
 def test_a_run_states_every_fact_in_its_place(harness: Harness) -> None:
     run, events = harness.train()
     kinds = [event.kind for event in events]
     milestones = [
-        "run_started",
+        "stage_started",
         "check_reported",
+        "setup_advanced",
+        "run_started",
         "epoch_started",
         "steps_taken",
         "validation_finished",
@@ -132,8 +65,14 @@ def test_a_run_states_every_fact_in_its_place(harness: Harness) -> None:
     assert started.class_names == ("cat", "dog", "owl")
     assert (started.num_train, started.num_val, started.num_test) == (18, 6, 0)
     assert (started.steps_per_epoch, started.image_size) == (4, 32)
-    # Every stage but the repeated validation was announced.
-    assert {stage.stage for stage in of(StageStarted, events)} == set(started.stages)
+    # Every stage that follows was announced; the environment was examined before.
+    order = [stage.stage for stage in of(StageStarted, events)]
+    assert order[:2] == ["diagnose", "preflight"]
+    assert set(order[1:]) == set(started.stages)
+    layers = [(check.check, check.layer) for check in of(CheckReported, events)]
+    assert [check for check, layer in layers if layer == 2] == ["transforms", "image_size"]
+    assert [check for check, layer in layers if layer == 3] == ["first_batch", "output_shape"]
+    assert len([check for check, layer in layers if layer == 1]) == 9
     assert sum(steps.num_steps for steps in of(StepsTaken, events)) == 8
     (finished,) = of(RunFinished, events)
     assert (finished.why, finished.epochs_done, finished.step) == ("epochs", 2, 8)
@@ -351,7 +290,7 @@ def test_a_stop_at_any_stage_is_saved_and_resumable(harness: Harness, moment: st
 
     def ask(event: Event) -> None:
         is_moment = event.kind == moment and getattr(event, "stage", "validate") == "validate"
-        if is_moment and not run.commands.exists():
+        if is_moment and getattr(event, "layer", 2) > 1 and not run.commands.exists():
             append_command(run.commands, asked)
 
     events, code = harness.run(run, ask)
@@ -432,7 +371,7 @@ def test_memory_that_runs_out_ends_with_its_own_code_and_the_setting_to_lower(
     def explode(*_: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(trainer.Trainer, "_take_step", explode)
+    monkeypatch.setattr(step.Stepper, "compute_gradients", explode)
     events, code = harness.run(harness.new())
     assert code == ExitCode.OUT_OF_MEMORY
     assert "train.micro_batch_size" in of(RunFailed, events)[0].remedy
@@ -444,7 +383,7 @@ def test_an_exception_nobody_foresaw_is_told_in_three_lines_and_traced_in_the_lo
     def explode(*_: object) -> None:
         raise KeyError("\x1b[2Jsurprise")
 
-    monkeypatch.setattr(trainer.Trainer, "_take_step", explode)
+    monkeypatch.setattr(step.Stepper, "compute_gradients", explode)
     events, code = harness.run(harness.new(train={"epochs": 1}))
     assert code == ExitCode.ERROR
     failed = of(RunFailed, events)[0]
@@ -464,7 +403,7 @@ def test_an_exception_nobody_foresaw_is_told_in_three_lines_and_traced_in_the_lo
         ({"augment": {"auto_augment": "nonsense"}}, ExitCode.USAGE, "nonsense"),
     ],
 )
-def test_what_cannot_work_is_refused_before_the_first_stage(
+def test_what_cannot_work_is_refused_before_anything_is_begun(
     harness: Harness, sections: dict[str, Any], code: ExitCode, said: str
 ) -> None:
     events, got = harness.run(harness.new(**sections))
@@ -475,7 +414,7 @@ def test_what_cannot_work_is_refused_before_the_first_stage(
     assert said in failed.what
     assert failed.expected
     assert failed.remedy
-    assert not of(StageStarted, events)
+    assert {stage.stage for stage in of(StageStarted, events)} == {"diagnose"}
 
 
 @pytest.mark.parametrize("name", ["[]", "a\x1b[31mb", "new\nline", "[@click=app.quit]x[/]"])
@@ -530,10 +469,3 @@ def test_a_damaged_best_model_is_not_exported(harness: Harness, tmp_path: Path) 
     assert code == ExitCode.ERROR
     assert "damaged" in of(RunFailed, events)[0].what
     assert not (tmp_path / "x.pth").exists()
-
-
-def copy_of(folder: Path, target: Path) -> Path:
-    import shutil
-
-    shutil.copytree(folder, target)
-    return target

@@ -51,7 +51,7 @@ def test_a_restored_run_goes_on_bit_for_bit(tmp_path: Path, optimizer: str) -> N
     advance(whole, schedule, range(3))
     loop = LoopState(step=3, batch_in_epoch=3, loss_sum=0.1 + 0.2, best_value=0.5, set_aside=[7])
     saved = checkpoint.commit(
-        tmp_path, checkpoint.step_name(3), collect_files(whole, loop), {}
+        tmp_path, checkpoint.step_name(tmp_path, 3), collect_files(whole, loop), {}
     ).path
     advance(whole, schedule, range(3, 6))
 
@@ -85,6 +85,6 @@ def test_no_file_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_can_be_saved(tmp_path: Path) -> None:
     trainable, _ = make("adamw", seed=1)
     files = collect_files(trainable, LoopState(loss_sum=float("nan")))
-    path = checkpoint.commit(tmp_path, checkpoint.step_name(0), files, {}).path
+    path = checkpoint.commit(tmp_path, checkpoint.step_name(tmp_path, 0), files, {}).path
     loop = restore(path, trainable)
     assert np.isnan(loop.loss_sum)

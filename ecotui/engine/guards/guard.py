@@ -1,0 +1,99 @@
+"""What guards have in common: what they are shown, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ecotui.events import GuardAction, Layer, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a guard found, and what it proposes.
+
+    Attributes:
+        layer: 4 to 7.
+        guard: Stable name of the guard.
+        severity: How much it matters.
+        what: What happened, for a person.
+        observed: The figure that was measured.
+        limit: The figure it was held against.
+        unit: Of both.
+        advice: What the person can do.
+        action: What the guard proposes to do now.
+    """
+
+    layer: Layer
+    guard: str
+    severity: Severity
+    what: str
+    observed: float | None
+    limit: float | None
+    unit: str
+    advice: str
+    action: GuardAction
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCounts:
+    """How much of an epoch was used so far.
+
+    Attributes:
+        num_batches: Batches taken, the skipped ones included.
+        num_skipped_batches: Of them, skipped whole.
+        num_samples: Samples taken, those set aside included.
+        num_lost_samples: Of them, set aside or in a skipped batch.
+        is_whole: Whether the epoch is over.
+    """
+
+    num_batches: int
+    num_skipped_batches: int
+    num_samples: int
+    num_lost_samples: int
+    is_whole: bool
+
+    @property
+    def lost_fraction(self) -> float:
+        """Share of the samples that could not be used, 0 to 1."""
+        return self.num_lost_samples / self.num_samples if self.num_samples else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepReading:
+    """What is known of a step before its update.
+
+    Attributes:
+        loss: Mean over the batch, nats.
+        gradient_norm: L2 norm over all gradients, before clipping.
+        num_bad_in_a_row: Steps skipped directly before this one.
+        is_scaled: Whether fp16 gradient scaling is on: then gradients that
+            overflow are the scaler's daily work.
+    """
+
+    loss: float
+    gradient_norm: float
+    num_bad_in_a_row: int
+    is_scaled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReading:
+    """What is known of an epoch after its validation.
+
+    Attributes:
+        epoch: From 1.
+        num_classes: K.
+        first_loss: Mean training loss of the first reading of the run, nats.
+        train_losses: Mean training loss of each epoch so far, nats.
+        val_losses: Validation loss of each epoch so far, nats.
+        accuracy: Of this validation, 0 to 1.
+        lost_fraction: Share of this epoch's samples that could not be used, 0 to 1.
+    """
+
+    epoch: int
+    num_classes: int
+    first_loss: float | None
+    train_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
+    accuracy: float
+    lost_fraction: float
