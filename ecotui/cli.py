@@ -157,6 +157,20 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
 
 
 @cli.command(context_settings=_CONTEXT)
+@click.argument("run", default="latest")
+@click.option("--headless", is_flag=True, help="Print lines instead of a screen.")
+@_runs_dir
+@_json
+@_quiet
+def resume(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
+    """Go on with RUN from its newest checkpoint; the latest one by default."""
+    from ecotui import verbs
+
+    verbs.need_headless(headless or as_json or quiet)
+    return verbs.resume(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
+
+
+@cli.command(context_settings=_CONTEXT)
 @_runs_dir
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 def runs(runs_dir: str | None, as_json: bool) -> int:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from types import FrameType
 
 from ecotui.commands import DetachRun, StopRun
@@ -108,7 +109,12 @@ class _Follower:
         return self._end()
 
     def _read(self) -> bool:
+        # What an earlier attempt stated was printed by its own reader.
+        is_history = self._session.in_history
         found = self._session.read()
+        if is_history:
+            self._state = reduce(fold, (event for _, event in found), self._state)
+            return bool(found)
         for line, event in found:
             before, self._state = self._state, fold(self._state, event)
             if self._state is not before:

@@ -22,7 +22,7 @@ from ecotui.errors import EcoError
 from ecotui.events import TERMINAL_KINDS, AnyEvent, CheckpointSaved, EngineLost, RunFailed
 from ecotui.paths import RunDir
 from ecotui.storage import has_content, remove
-from ecotui.stream import Tail
+from ecotui.stream import MAX_BITE_BYTES, Tail, whole_bytes
 from ecotui.text import visible, visible_lines
 
 ENGINE_ARGV = (sys.executable, "-m", "ecotui.engine")
@@ -55,7 +55,7 @@ def launch(run: RunDir, *, owned: bool, engine_argv: Sequence[str] | None = None
     """
     argv = list(engine_argv or ENGINE_ARGV)
     argv += [str(run.path), *(["--owner-pid", str(os.getpid())] if owned else [])]
-    history_bytes = run.events.stat().st_size if run.events.exists() else 0
+    history_bytes = whole_bytes(run.events)
     try:
         with run.log.open("ab") as log:
             process = subprocess.Popen(
@@ -108,6 +108,11 @@ class Session:
     def ended(self) -> bool:
         """Whether the last event of the run was read."""
         return self._ended
+
+    @property
+    def in_history(self) -> bool:
+        """Whether the next events to be read were stated before this launch."""
+        return self._tail.offset < self._history_bytes
 
     @property
     def num_unknown_lines(self) -> int:
@@ -192,7 +197,9 @@ class Session:
     def _advance(self, found: list[tuple[bytes, AnyEvent]]) -> bool:
         """Add the next events, and say whether the log had any more whole lines."""
         offset = self._tail.offset
-        taken = self._tail.read()
+        # Never across the border: what is read at once is history or news.
+        left = self._history_bytes - offset
+        taken = self._tail.read(limit=min(left, MAX_BITE_BYTES) if left > 0 else MAX_BITE_BYTES)
         for _, event in taken:
             if isinstance(event, CheckpointSaved):
                 self._checkpoint = event.path

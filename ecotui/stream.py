@@ -90,6 +90,19 @@ class EventWriter:
             self._descriptor = -1
 
 
+def whole_bytes(path: Path) -> int:
+    """Return the size of a log in bytes, a torn last line left out; 0 where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(0, size - MAX_LINE_BYTES)
+            file.seek(start)
+            whole, newline, _ = file.read().rpartition(b"\n")
+    except FileNotFoundError:
+        return 0
+    return start + len(whole) + 1 if newline else 0
+
+
 def decode(line: bytes) -> AnyEvent | None:
     """Return the event of a line; None for a kind or shape this version does not know."""
     try:

@@ -127,7 +127,7 @@ def _stopped(state: RunState, ending: RunStopped, run: RunDir) -> list[str]:
         lines.append("nothing had been trained yet, so no checkpoint was saved")
     else:
         lines.append(f"checkpoint of this step: {_inside(run, ending.checkpoint)}")
-    return [*lines, *_next_steps(state, run), _again(run)]
+    return [*lines, *_next_steps(state, run), _go_on(run)]
 
 
 def _failed(state: RunState, ending: RunFailed, run: RunDir) -> list[str]:
@@ -137,7 +137,10 @@ def _failed(state: RunState, ending: RunFailed, run: RunDir) -> list[str]:
         return lines
     if ending.checkpoint is not None:
         lines.append(f"last good checkpoint: {_inside(run, ending.checkpoint)}")
-    return [*lines, *_reached(state), *_next_steps(state, run), f"log: {visible(run.log)}"]
+    lines += [*_reached(state), *_next_steps(state, run)]
+    if ending.checkpoint is not None:
+        lines.append(_go_on(run))
+    return [*lines, f"log: {visible(run.log)}"]
 
 
 def _lost(state: RunState, ending: EngineLost, run: RunDir) -> list[str]:
@@ -150,7 +153,13 @@ def _lost(state: RunState, ending: EngineLost, run: RunDir) -> list[str]:
         lines.append("no checkpoint had been committed")
     else:
         lines.append(f"last committed checkpoint: {_inside(run, ending.checkpoint)}")
-    return [*lines, *_reached(state), *_next_steps(state, run), f"log: {visible(run.log)}"]
+    return [
+        *lines,
+        *_reached(state),
+        *_next_steps(state, run),
+        _go_on(run),
+        f"log: {visible(run.log)}",
+    ]
 
 
 def _reached(state: RunState) -> list[str]:
@@ -170,7 +179,10 @@ def _reached(state: RunState) -> list[str]:
             f"on {counted(test.num_images, 'image')}"
         )
     if state.num_set_aside:
-        lines.append(f"{counted(state.num_set_aside, 'sample')} set aside as unreadable")
+        lines.append(
+            f"{counted(state.num_set_aside, 'sample')} set aside as unreadable, named in "
+            "quarantine.jsonl"
+        )
     shown = state.best_validation or state.validation
     return lines if shown is None else [*lines, *_class_table(shown)]
 
@@ -208,8 +220,8 @@ def _next_steps(state: RunState, run: RunDir) -> list[str]:
     ]
 
 
-def _again(run: RunDir) -> str:
-    return f"to train anew with the same settings: ecotui --headless {visible(run.config)}"
+def _go_on(run: RunDir) -> str:
+    return f"to go on from here: ecotui resume {visible(_reference(run))} --headless"
 
 
 def _reference(run: RunDir) -> str:

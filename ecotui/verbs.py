@@ -87,6 +87,38 @@ def attach(reference: str, runs_dir: str | None, *, style: Style) -> int:
     return headless.follow(session.attach(found), style=style, owner=False)
 
 
+def resumable(reference: str, runs_dir: str | None) -> RunDir:
+    """Return the run that a person wants to go on with.
+
+    Raises:
+        UsageError: No such run, it is alive, or it has nothing left to do.
+    """
+    found = find_run(reference, choose_runs_dir(runs_dir))
+    if lock.is_held(found.lock):
+        raise UsageError(
+            f"run {found.run_id} is running",
+            "a run that was stopped, failed or lost",
+            f"watch it: ecotui attach {found.run_id}",
+        )
+    if row_of(found).state == "finished":
+        raise UsageError(
+            f"run {found.run_id} has finished all it was asked for",
+            "a run that was stopped, failed or lost",
+            f"train anew: ecotui --headless {visible(found.config)} --set train.epochs=...",
+        )
+    return found
+
+
+def resume(reference: str, runs_dir: str | None, *, style: Style) -> int:
+    """Go on with a run from its newest checkpoint, in the foreground.
+
+    Raises:
+        UsageError: No such run, it is alive, or it has nothing left to do.
+    """
+    engine = session.launch(resumable(reference, runs_dir), owned=True)
+    return headless.follow(engine, style=style, owner=True)
+
+
 def runs(runs_dir: str | None, *, as_json: bool) -> int:
     """List the runs, newest first."""
     folder = choose_runs_dir(runs_dir)

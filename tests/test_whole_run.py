@@ -116,6 +116,43 @@ def test_two_readers_see_the_same_run_and_a_stop_ends_both(endless: RunDir) -> N
     assert (endless.path / last["checkpoint"] / "MANIFEST.json").is_file()
 
 
+def test_a_stopped_run_is_resumed_and_ends_with_the_bits_of_an_undisturbed_one(
+    place: Path,
+) -> None:
+    output_of("--headless", "tiny.toml", "--set", "train.epochs=40", "-q")
+    (whole,) = list_runs(place / "runs")
+    output_of("--headless", "tiny.toml", "--set", "train.epochs=40", "--detach")
+    (run,) = [found for found in list_runs(place / "runs") if found.run_id != whole.run_id]
+    wait_for(run, b'"checkpoint_saved"')
+    output_of("stop", run.run_id)
+    stopped = json.loads(run.events.read_bytes().splitlines()[-1])
+    assert (stopped["kind"], stopped["step"] > 0) == ("run_stopped", True)
+
+    printed = output_of("resume", run.run_id, "--headless")
+    assert f"resumed from step {stopped['step']} (attempt 2" in printed
+    assert "bit-exact" in printed
+    assert "all 40 epochs" in printed
+    # What the first attempt said is not said again.
+    assert printed.count("epoch 1/40") == 0
+    assert weights_of(run) == weights_of(whole)
+    sequence = [json.loads(line)["seq"] for line in run.events.read_bytes().splitlines()]
+    assert sequence == list(range(1, len(sequence) + 1))
+    assert "has finished" in error_of("resume", run.run_id, "--headless")
+
+
+def weights_of(run: RunDir) -> bytes:
+    newest = max(path for path in run.checkpoints.iterdir() if path.name.startswith("step-"))
+    return (newest / "model.safetensors").read_bytes()
+
+
+def error_of(*arguments: str) -> str:
+    done = subprocess.run(
+        ecotui(*arguments), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == ExitCode.USAGE
+    return done.stderr
+
+
 def test_a_killed_engine_is_told_with_the_last_committed_checkpoint(place: Path) -> None:
     printer = subprocess.Popen(
         ecotui("--headless", "tiny.toml", *ENDLESS),
