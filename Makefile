@@ -11,7 +11,7 @@ DEV_READY := $(VENV)/.dev-ready
 .PHONY: demo test slow check docs bench clean help
 
 demo: $(DEMO_READY) ## train the demo: 1,797 handwritten digits, in about three minutes
-	$(BIN)/ecotui --headless digits
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/ecotui digits; else $(BIN)/ecotui --headless digits; fi
 
 test: $(DEV_READY) ## run the tests, those marked slow left out
 	$(BIN)/python -m pytest -m "not slow"

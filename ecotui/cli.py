@@ -113,9 +113,12 @@ def run_command(
     detach: bool,
 ) -> int:
     """Train what CONFIG asks for."""
+    if not (headless or as_json or quiet or detach):
+        from ecotui import app_verbs
+
+        return app_verbs.run(config, settings, runs_dir)
     from ecotui import verbs
 
-    verbs.need_headless(headless or as_json or quiet or detach)
     style = verbs.style_of(as_json=as_json, quiet=quiet)
     return verbs.run(config, settings, runs_dir, style=style, detach=detach)
 
@@ -150,9 +153,12 @@ def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_jso
 @_quiet
 def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
     """Watch RUN from its beginning; Ctrl-C leaves it running."""
+    if not (headless or as_json or quiet):
+        from ecotui import app_verbs
+
+        return app_verbs.attach(run, runs_dir)
     from ecotui import verbs
 
-    verbs.need_headless(headless or as_json or quiet)
     return verbs.attach(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
 
 
@@ -164,9 +170,12 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
 @_quiet
 def resume(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
     """Go on with RUN from its newest checkpoint; the latest one by default."""
+    if not (headless or as_json or quiet):
+        from ecotui import app_verbs
+
+        return app_verbs.resume(run, runs_dir)
     from ecotui import verbs
 
-    verbs.need_headless(headless or as_json or quiet)
     return verbs.resume(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
 
 

@@ -19,6 +19,8 @@ _SKIPPED = tuple(
 )
 """Nine lines in ten, which say nothing about where a run stands; told by their first bytes."""
 
+HEADINGS = ("RUN", "STATE", "MODEL", "EPOCH", "BEST", "AGE", "SIZE")
+
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
@@ -113,8 +115,7 @@ def table_lines(rows: Sequence[RunRow], *, now: float | None = None) -> list[str
         now: Unix seconds, from which ages count; the present when None.
     """
     present = time.time() if now is None else now
-    cells = [["RUN", "STATE", "MODEL", "EPOCH", "BEST", "AGE", "SIZE"]]
-    cells += [_cells(row, present) for row in rows]
+    cells = [list(HEADINGS), *(row_cells(row, present) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -122,7 +123,8 @@ def table_lines(rows: Sequence[RunRow], *, now: float | None = None) -> list[str
     ]
 
 
-def _cells(row: RunRow, now: float) -> list[str]:
+def row_cells(row: RunRow, now: float | None = None) -> list[str]:
+    """Return a row's cells under `HEADINGS`, harmless to show; `now` as in `table_lines`."""
     if row.best is None:
         best = "-"
     else:
@@ -134,6 +136,6 @@ def _cells(row: RunRow, now: float) -> list[str]:
         visible(row.model, limit=40) or "-",
         f"{row.epoch}/{row.epochs}" if row.epochs else "-",
         best,
-        duration(now - row.created_at),
+        duration((time.time() if now is None else now) - row.created_at),
         bytes_size(row.size_bytes),
     ]

@@ -29,20 +29,6 @@ WAIT_REPORT_SECONDS = 10.0
 _MAX_LOG_BYTES = 4_194_304
 
 
-def need_headless(is_headless: bool) -> None:
-    """Refuse what needs the terminal app, which this version does not have.
-
-    Raises:
-        UsageError: Headless was not asked for.
-    """
-    if not is_headless:
-        raise UsageError(
-            "this version of ecotui has no screen yet",
-            "the flag --headless, which prints lines instead",
-            "ecotui --headless CONFIG, or ecotui attach RUN --headless",
-        )
-
-
 def style_of(*, as_json: bool, quiet: bool) -> Style:
     """Return how to print."""
     return headless.choose_style(json=as_json, quiet=quiet)

@@ -125,12 +125,14 @@ def test_a_wrong_flag_is_a_usage_error(capsys: Capture) -> None:
 # Training ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", [(), ("digits",), ("attach", "latest")])
-def test_without_headless_it_says_that_there_is_no_screen_yet(
+@pytest.mark.parametrize("argv", [(), ("digits",), ("attach",), ("resume",)])
+def test_without_a_terminal_the_app_points_to_headless(
     argv: tuple[str, ...], place: Path, capsys: Capture
 ) -> None:
     assert run_cli(*argv) == ExitCode.USAGE
-    assert_three_lines(capsys.readouterr().err)
+    told = capsys.readouterr().err
+    assert_three_lines(told)
+    assert "--headless" in told
     assert not (place / "runs").exists()
 
 

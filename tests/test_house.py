@@ -20,7 +20,14 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base
 INPUT_SIZES = {224, 336, 384, 448}
 """Sizes that a model is made for; as a literal, one of them once broke every run."""
 HEAVY = {"torch", "torchvision", "timm", "numpy", "PIL", "textual", "safetensors", "sklearn"}
-FRONT = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_"))
+APP = {"app", "app_verbs"}
+"""Front modules that draw, and so bring in textual; screens and widgets are folders."""
+FRONT = sorted(
+    path.stem
+    for path in PACKAGE.glob("*.py")
+    if not path.stem.startswith("_") and path.stem not in APP
+)
+DRAWING = [path for path in MODULES if {"screens", "widgets"} & set(path.parts) or path.stem in APP]
 
 
 def ids(path: Path) -> str:
@@ -81,6 +88,37 @@ def uses_a_shell(node: ast.AST) -> bool:
     )
 
 
+TAKES_MARKUP = {"Static", "Label", "notify", "update", "Button", "add_option", "from_markup"}
+"""Calls of textual that read markup in a string, unless they are told otherwise."""
+
+
+SAFE = {"Content", "Text"}
+"""What takes text as it is."""
+
+
+def lets_markup_in(node: ast.AST) -> bool:
+    """Say whether a call may read markup in text that is not written in the code."""
+    if not isinstance(node, ast.Call) or called(node).rpartition(".")[2] not in TAKES_MARKUP:
+        return False
+    if has_keyword(node, "markup", False):
+        return False
+    is_built = (ast.JoinedStr, ast.BinOp, ast.Call)
+    parts = [*node.args[:1], *(key.value for key in node.keywords if key.arg == "content")]
+    return any(isinstance(part, is_built) and root(part) not in SAFE for part in parts)
+
+
+def root(node: ast.AST) -> str:
+    """Return the first name of a chain of attributes and calls."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def is_open_to_markup(node: ast.AST) -> bool:
+    """Say whether a widget of text is made that would read markup in what it is given later."""
+    return called(node) == "Static" and not has_keyword(node, "markup", False)
+
+
 def loads_carelessly(node: ast.AST) -> bool:
     return called(node) == "torch.load" and not has_keyword(node, "weights_only", True)
 
@@ -115,9 +153,34 @@ class TestEveryModule:
             assert offences(TREES[path], lambda node: called(node) == "print") == []
 
 
+@pytest.mark.parametrize("path", DRAWING, ids=ids)
+class TestEveryModuleThatDraws:
+    def test_reads_no_markup_in_text_from_outside(self, path: Path) -> None:
+        assert offences(TREES[path], lets_markup_in) == []
+
+    def test_makes_no_text_that_reads_markup(self, path: Path) -> None:
+        assert offences(TREES[path], is_open_to_markup) == []
+
+    def test_brings_in_no_engine(self, path: Path) -> None:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        source = f"import sys, {name}\nprint(*sys.modules)"
+        ran = subprocess.run(
+            [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        found = {module.split(".")[0] for module in ran.stdout.split()}
+        assert not (HEAVY - {"textual"}) & found
+        assert "ecotui.engine" not in ran.stdout.split()
+
+
 @pytest.mark.parametrize(
     ("source", "is_offence"),
     [
+        ('Static(f"[b]{name}")', lets_markup_in),
+        ('self.notify(f"no {name}", timeout=3)', lets_markup_in),
+        ('row.update("no " + name)', lets_markup_in),
+        ("Label(str(error), markup=True)", lets_markup_in),
+        ('Text.from_markup(f"{name}")', lets_markup_in),
+        ('Static("")', is_open_to_markup),
         ("size = 224", is_input_size),
         ("def f(size=(1, 448)): ...", is_input_size),
         ("import pickle", runs_foreign_code),
@@ -138,6 +201,9 @@ def test_the_rules_see_what_they_forbid(source: str, is_offence: Callable[[ast.A
 @pytest.mark.parametrize(
     ("source", "is_offence"),
     [
+        ('Static(f"{name}", markup=False)', lets_markup_in),
+        ("row.update(Content(name))", lets_markup_in),
+        ("row.update(Text(name))", lets_markup_in),
         ("name = 'eva02_base_patch14_224'", is_input_size),
         ("model.eval()", runs_foreign_code),
         ("subprocess.run(x, shell=False)", uses_a_shell),

@@ -13,25 +13,32 @@ from ecotui.events import (
     BestCheckpointChanged,
     CheckpointDropped,
     CheckpointSaved,
+    CheckReported,
     ClassScore,
     CommandAnswered,
     EngineStarted,
     EpochFinished,
     EpochStarted,
     Event,
+    GuardAction,
+    GuardRecovered,
+    GuardTripped,
     HealthAlerted,
     Heartbeat,
+    Layer,
     RunFailed,
     RunFinished,
     RunStarted,
     RunStopped,
     SampleSetAside,
     SetupAdvanced,
+    Severity,
     StageAdvanced,
     StageFinished,
     StageStarted,
     StepsTaken,
     ValidationFinished,
+    Verdict,
 )
 from ecotui.stream import EventWriter
 
@@ -57,7 +64,12 @@ def beginning(run_id: str, epochs: int, *, test: bool = True) -> Iterator[Event]
     yield EngineStarted(run_id=run_id, pid=4242, host="bench", version="0.1.0")
     for doing in ("loading the libraries", "reading the data", "building the model"):
         yield SetupAdvanced(doing=doing)
-    yield RunStarted(
+    yield started(epochs, test=test)
+    yield StageStarted(stage="train", total=epochs * STEPS_PER_EPOCH, unit="steps")
+
+
+def started(epochs: int, *, test: bool = True) -> RunStarted:
+    return RunStarted(
         stages=("train", "test") if test else ("train",),
         model="regnetx_002",
         num_parameters=2_319_000,
@@ -77,7 +89,6 @@ def beginning(run_id: str, epochs: int, *, test: bool = True) -> Iterator[Event]
         metric="accuracy",
         seed=0,
     )
-    yield StageStarted(stage="train", total=epochs * STEPS_PER_EPOCH, unit="steps")
 
 
 def steps(epoch: int, epochs: int, upto: int = STEPS_PER_EPOCH) -> Iterator[Event]:
@@ -251,6 +262,156 @@ def engine_lost() -> Iterator[Event]:
     yield from steps(2, 20, 12)
 
 
+def verdict(
+    check: str, layer: Layer, verdict: Verdict, what: str, expected: str = "", remedy: str = ""
+) -> CheckReported:
+    return CheckReported(
+        check=check, layer=layer, verdict=verdict, what=what, expected=expected, remedy=remedy
+    )
+
+
+def diagnosed(run_id: str) -> Iterator[Event]:
+    yield EngineStarted(run_id=run_id, pid=4242, host="bench", version="0.1.0")
+    yield StageStarted(stage="diagnose", total=6, unit="checks")
+    checks = (
+        verdict("python", 1, "pass", "Python 3.11.9"),
+        verdict("packages", 1, "pass", "torch 2.2.2, torchvision 0.17.2, timm 1.0.31"),
+        verdict("numpy_bridge", 1, "pass", "NumPy 1.26.4 to torch and back"),
+        verdict("device", 1, "note", "no CUDA and no MPS: the CPU trains, with 2 cores"),
+        verdict("memory", 1, "pass", "7.8 GB of memory, 5.1 GB of it free"),
+        verdict(
+            "disk",
+            1,
+            "warn",
+            "1.2 GB free in the runs directory",
+            "2.0 GB, for the checkpoints",
+            "free some space, or choose another disk with --runs-dir",
+        ),
+    )
+    for done, check in enumerate(checks, start=1):
+        yield check
+        yield StageAdvanced(stage="diagnose", done=done)
+    yield StageFinished(stage="diagnose", seconds=9.0)
+    for doing in ("loading the libraries", "reading the data", "building the model"):
+        yield SetupAdvanced(doing=doing)
+
+
+def preflighted() -> Iterator[Event]:
+    yield StageStarted(stage="preflight", total=4, unit="checks")
+    yield verdict("transforms", 2, "pass", "transform validation passed")
+    yield StageAdvanced(stage="preflight", done=1)
+    yield verdict("first_batch", 3, "pass", "pre-training sanity check passed")
+    yield StageAdvanced(stage="preflight", done=2)
+    yield verdict("image_size", 3, "pass", "all 8 checked images are 96x96")
+    yield StageAdvanced(stage="preflight", done=3)
+    told = "the model takes the images and gives a score for 6 classes"
+    yield verdict("output_shape", 3, "pass", told)
+    yield StageAdvanced(stage="preflight", done=4)
+    yield StageFinished(stage="preflight", seconds=4.0)
+
+
+def tripped(
+    layer: Layer, guard: str, what: str, advice: str, severity: Severity, action: GuardAction
+) -> GuardTripped:
+    return GuardTripped(
+        layer=layer,
+        guard=guard,
+        severity=severity,
+        what=what,
+        observed=None,
+        limit=None,
+        unit="",
+        advice=advice,
+        action=action,
+        step=28 + layer,
+        files=("glass/glass 3.jpg", "paper/paper 8.jpg") if action == "skip_batch" else (),
+    )
+
+
+def trips() -> Iterator[Event]:
+    yield SampleSetAside(
+        path="glass/broken 17.jpg", reason="truncated file", split="train", step=27
+    )
+    told = "the labels of the batch are out of range"
+    yield tripped(4, "labels", told, "Look at the class folders.", "warning", "skip_batch")
+    told = "the loss is not finite"
+    yield tripped(5, "loss_finite", told, "Lower train.learning_rate.", "warning", "skip_batch")
+    told = "the gradients are not finite"
+    yield tripped(6, "gradients", told, "Set compute.precision = fp32.", "warning", "skip_batch")
+    yield GuardRecovered(layer=6, guard="gradients", what="the gradients are finite", step=36)
+    told = "the validation loss has risen for 3 epochs"
+    yield tripped(7, "val_loss", told, "Consider more augmentation.", "warning", "none")
+
+
+def full_run() -> Iterator[Event]:
+    """Every stage and every part of a screen: checks, trips of each layer, an end."""
+    yield from diagnosed("full")
+    yield started(3)
+    yield from preflighted()
+    yield StageStarted(stage="train", total=3 * STEPS_PER_EPOCH, unit="steps")
+    yield from whole_epoch(1, 0.5, is_best=True, epochs=3)
+    yield from steps(2, 3, 12)
+    yield from trips()
+    yield from whole_epoch(2, 0.725, is_best=True, epochs=3)
+    yield from whole_epoch(3, 0.7, is_best=False, epochs=3)
+    yield from tested(2)
+    yield RunFinished(
+        why="epochs",
+        epochs_done=3,
+        epochs_planned=3,
+        step=72,
+        best_checkpoint="checkpoints/best_model_epoch2_acc72.50",
+        seconds=90.0,
+    )
+
+
+def refused(what: str, expected: str, remedy: str, exit_code: int) -> RunFailed:
+    return RunFailed(
+        what=what,
+        expected=expected,
+        remedy=remedy,
+        exit_code=exit_code,
+        checkpoint=None,
+        discard=True,
+    )
+
+
+def sick_environment() -> Iterator[Event]:
+    yield EngineStarted(run_id="sick", pid=4242, host="bench", version="0.1.0")
+    yield StageStarted(stage="diagnose", total=2, unit="checks")
+    yield verdict("python", 1, "pass", "Python 3.11.9")
+    told = ("NumPy 2.0.2 cannot be used by torch 2.2.0", "NumPy below 2", "pip install 'numpy<2'")
+    yield verdict("numpy_bridge", 1, "fail", *told)
+    yield refused(*told, exit_code=5)
+
+
+def preflight_failed() -> Iterator[Event]:
+    yield from diagnosed("refused")
+    yield started(3)
+    yield StageStarted(stage="preflight", total=4, unit="checks")
+    told = ("the transforms make images of 448x448", "96x96, as the model takes", "set one size")
+    yield verdict("transforms", 2, "fail", *told)
+    yield refused(*told, exit_code=3)
+
+
+def guard_stopped() -> Iterator[Event]:
+    yield from diagnosed("unwell")
+    yield started(3)
+    yield from preflighted()
+    yield StageStarted(stage="train", total=3 * STEPS_PER_EPOCH, unit="steps")
+    yield from whole_epoch(1, 0.5, is_best=True, epochs=3)
+    told = "the loss was not finite three times in a row"
+    yield tripped(5, "loss_finite", told, "Lower train.learning_rate.", "critical", "stop")
+    yield RunFailed(
+        what=told,
+        expected="a finite loss",
+        remedy="lower train.learning_rate, then resume",
+        exit_code=4,
+        checkpoint="checkpoints/step-0000000024",
+        discard=False,
+    )
+
+
 def write(name: str, events: Iterator[Event]) -> bytes:
     path = FOLDER / f"{name}.jsonl"
     path.unlink(missing_ok=True)
@@ -266,6 +427,10 @@ def main() -> None:
     write("early_stopped", early_stopped())
     write("stopped", stopped())
     write("failed", failed())
+    write("full_run", full_run())
+    write("sick_environment", sick_environment())
+    write("preflight_failed", preflight_failed())
+    write("guard_stopped", guard_stopped())
     lost = write("engine_lost", engine_lost())
     (FOLDER / "torn_line.jsonl").write_bytes(lost[:-40])
     lines = clean.splitlines(keepends=True)

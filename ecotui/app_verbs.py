@@ -1,0 +1,81 @@
+"""What the command line's verbs do with the terminal app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ecotui.app import EcoApp, Opening, Resumption
+from ecotui.config_file import load_config
+from ecotui.narration import progress
+from ecotui.paths import choose_runs_dir, find_run
+from ecotui.summary import summary_lines
+from ecotui.terminal import check_terminal
+from ecotui.text import visible
+from ecotui.verbs import resumable
+
+
+def run(config: str | None, settings: Sequence[str], runs_dir: str | None) -> int:
+    """Train a config before one's eyes, or show the configs and runs there are.
+
+    Raises:
+        UsageError: No terminal, no such config, or one that is not valid.
+    """
+    check_terminal()
+    return _open(None if config is None else load_config(config, settings), runs_dir)
+
+
+def attach(reference: str, runs_dir: str | None) -> int:
+    """Show a run, alive or not.
+
+    Raises:
+        UsageError: No terminal, or no such run.
+    """
+    check_terminal()
+    return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir)
+
+
+def resume(reference: str, runs_dir: str | None) -> int:
+    """Go on with a run from its newest checkpoint, before one's eyes.
+
+    Raises:
+        UsageError: No terminal, no such run, it is alive, or it has nothing left to do.
+    """
+    check_terminal()
+    return _open(Resumption(resumable(reference, runs_dir)), runs_dir)
+
+
+def _open(opening: Opening, runs_dir: str | None) -> int:
+    app = EcoApp(opening, choose_runs_dir(runs_dir))
+    code = app.run()
+    if app.failure is not None:
+        raise app.failure
+    for line in farewell(app, runs_dir):
+        click.echo(line)
+    _tidy(app)
+    return app.return_code or 0 if code is None else code
+
+
+def farewell(app: EcoApp, runs_dir: str | None) -> list[str]:
+    """Return where the run stands as the app is left, and how to come back."""
+    session = app.session
+    if session is None:
+        return []
+    if session.ended:
+        return summary_lines(app.run_state, session.run)
+    run_id = visible(session.run.run_id)
+    where = "" if runs_dir is None else f" --runs-dir {visible(runs_dir)}"
+    return [
+        f"{run_id} goes on: {visible(progress(app.run_state))}",
+        f"to come back: ecotui attach {run_id}{where}",
+        f"to stop it: ecotui stop {run_id}{where}",
+    ]
+
+
+def _tidy(app: EcoApp) -> None:
+    session = app.session
+    if session is not None and session.ended:
+        # The next command may want the device, or delete the run.
+        session.wait_until_gone()
+        session.discard()

@@ -1,0 +1,123 @@
+"""Where to begin: the shipped configs, and the runs there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Static
+
+from ecotui.errors import EcoError
+from ecotui.paths import RunDir, list_runs, shipped_configs
+from ecotui.runs_table import HEADINGS, RunRow, row_cells, row_of
+from ecotui.text import visible
+
+MAX_RUNS = 100
+"""The newest runs shown; `ecotui runs` lists them all."""
+REFRESH_SECONDS = 5.0
+
+
+class HomeScreen(Screen[None]):
+    """Shipped configs to start, and runs to come back to."""
+
+    CSS_PATH = "home.tcss"
+
+    @dataclass
+    class ConfigChosen(Message):
+        """A config is to be trained."""
+
+        reference: str
+
+    @dataclass
+    class RunChosen(Message):
+        """A run is to be shown."""
+
+        run: RunDir
+
+    def __init__(self, runs_dir: Path) -> None:
+        super().__init__()
+        self._runs_dir = runs_dir
+        self._shown: list[tuple[str, ...]] = []
+        self._is_looking = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out both lists."""
+        yield Static(
+            "ecotui: choose a config to train, or a run to watch; Enter opens",
+            id="head",
+            markup=False,
+        )
+        configs: DataTable[Text] = DataTable(id="configs", cursor_type="row")
+        configs.border_title = "Shipped configs"
+        yield configs
+        runs: DataTable[Text] = DataTable(id="runs", cursor_type="row")
+        runs.border_title = "Runs"
+        yield runs
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Fill the list of configs, and look for runs now and every few seconds."""
+        configs = self.query_one("#configs", DataTable)
+        configs.add_columns("config", "trains")
+        for name, path in shipped_configs().items():
+            configs.add_row(Text(visible(name)), Text(_first_remark(path)), key=name)
+        self.query_one("#runs", DataTable).add_columns(*(head.lower() for head in HEADINGS))
+        configs.focus()
+        self.set_interval(REFRESH_SECONDS, self.look_for_runs)
+
+    def on_screen_resume(self) -> None:
+        """Look for runs whenever the screen comes into view."""
+        self.look_for_runs()
+
+    @work(group="runs", exit_on_error=False)
+    async def look_for_runs(self) -> None:
+        """Read where the runs stand, off the event loop, and show it."""
+        if self._is_looking or not self.is_current:
+            return
+        self._is_looking = True
+        try:
+            rows = await asyncio.to_thread(_scan, self._runs_dir)
+        finally:
+            self._is_looking = False
+        self._show(rows)
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Say what was chosen."""
+        event.stop()
+        key = event.row_key.value or ""
+        if event.data_table.id == "configs":
+            self.post_message(self.ConfigChosen(key))
+        else:
+            self.post_message(self.RunChosen(RunDir(Path(key))))
+
+    def _show(self, rows: Sequence[RunRow]) -> None:
+        table = self.query_one("#runs", DataTable)
+        cells = [(row.path, *row_cells(row)) for row in rows]
+        table.border_subtitle = visible(self._runs_dir) if rows else "none yet"
+        if cells == self._shown:
+            return
+        self._shown = cells
+        at = table.cursor_row
+        table.clear()
+        for path, *words in cells:
+            table.add_row(*(Text(word) for word in words), key=path)
+        table.move_cursor(row=at)
+
+
+def _scan(runs_dir: Path) -> list[RunRow]:
+    try:
+        return [row_of(run) for run in list_runs(runs_dir)[:MAX_RUNS]]
+    except (EcoError, OSError):  # Deleted at this very moment, or unreadable: shown next time.
+        return []
+
+
+def _first_remark(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return visible(file.readline().lstrip("# ").strip(), limit=120)

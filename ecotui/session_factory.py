@@ -1,0 +1,58 @@
+"""How the app comes to a session: with a real engine, or with a recording in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ecotui import session
+from ecotui.commands import Command
+from ecotui.events import AnyEvent
+from ecotui.paths import RunDir
+
+
+class EngineSession(Protocol):
+    """What the app needs of a session."""
+
+    run: RunDir
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last event of the run was read."""
+
+    @property
+    def num_unknown_lines(self) -> int:
+        """Lines of the log that this version does not know."""
+
+    def read(self) -> list[tuple[bytes, AnyEvent]]:
+        """Return the next events at once, none where there is nothing new."""
+
+    def request(self, command: Command) -> None:
+        """Ask the engine for something."""
+
+    def wait_until_gone(self) -> bool:
+        """Wait for the engine's process to leave, and say whether it has."""
+
+    def discard(self) -> bool:
+        """Remove the directory of a run that failed before it began anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFactory:
+    """How a session is made.
+
+    Attributes:
+        launch: Starts the engine of a run; it outlives the app.
+        attach: Follows a run that is there already.
+    """
+
+    launch: Callable[[RunDir], EngineSession]
+    attach: Callable[[RunDir], EngineSession]
+
+
+def _launch(run: RunDir) -> EngineSession:
+    return session.launch(run, owned=False)
+
+
+REAL_ENGINE = SessionFactory(launch=_launch, attach=session.attach)

@@ -1,0 +1,117 @@
+"""An app on a recorded run, what it shows as text, and the text to expect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from ecotui.app import EcoApp
+from ecotui.config_file import LoadedConfig
+from ecotui.events import AnyEvent
+from ecotui.paths import RunDir
+from ecotui.replay import Replay
+from ecotui.session_factory import SessionFactory
+from ecotui.stream import decode
+
+TEXTS = Path(__file__).parent / "texts"
+
+
+@dataclass
+class Opened:
+    """An app under a pilot, with the engine's stand-in.
+
+    Attributes:
+        app: The app.
+        pilot: Presses keys.
+        engine: The session of the run shown first.
+        launched: Directories in which an engine was started.
+    """
+
+    app: EcoApp
+    pilot: Pilot[int]
+    engine: Replay
+    launched: list[RunDir]
+
+    def text(self) -> str:
+        """Return what stands on the screen, line by line."""
+        strips = self.app.screen._compositor.render_strips()
+        lines = ("".join(segment.text for segment in strip).rstrip() for strip in strips)
+        return "\n".join(lines) + "\n"
+
+    async def settle(self) -> None:
+        """Wait until the app has shown what the engine said."""
+        for _ in range(3):
+            await self.pilot.pause(0.12)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+
+Open = Callable[..., AbstractAsyncContextManager[Opened]]
+
+
+@pytest.fixture
+def events_of(recordings: Path) -> Callable[[str], list[AnyEvent]]:
+    """Return the events of a recording."""
+
+    def read(name: str) -> list[AnyEvent]:
+        lines = (recordings / f"{name}.jsonl").read_bytes().splitlines()
+        return [event for event in map(decode, lines) if event is not None]
+
+    return read
+
+
+@pytest.fixture
+def open_app(
+    events_of: Callable[[str], list[AnyEvent]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Open:
+    """Return a way to open the app on a recording, by name or as events."""
+    monkeypatch.chdir(tmp_path)
+
+    @asynccontextmanager
+    async def opened(
+        recording: str | list[AnyEvent],
+        *,
+        size: tuple[int, int] = (80, 24),
+        opening: LoadedConfig | RunDir | str | None = "attach",
+        next_recording: str = "",
+    ) -> AsyncIterator[Opened]:
+        events = events_of(recording) if isinstance(recording, str) else recording
+        run = RunDir(Path("runs") / "full")
+        engine, launched = Replay(events, run), list[RunDir]()
+
+        def launch(run: RunDir) -> Replay:
+            launched.append(run)
+            if next_recording and len(launched) == 1:
+                return Replay(events_of(next_recording), run)
+            return engine
+
+        sessions = SessionFactory(launch=launch, attach=lambda _: engine)
+        what = run if isinstance(opening, str) else opening
+        app = EcoApp(what, Path("runs"), sessions=sessions)
+        app.animation_level = "none"
+        async with app.run_test(size=size, notifications=True) as pilot:
+            yield Opened(app, pilot, engine, launched)
+
+    return opened
+
+
+@pytest.fixture
+def assert_looks_like() -> Callable[[str, str], None]:
+    """Compare a screen with its text; ECOTUI_REWRITE_GOLDEN writes it anew."""
+
+    def compare(shown: str, name: str) -> None:
+        path = TEXTS / f"{name}.txt"
+        if os.environ.get("ECOTUI_REWRITE_GOLDEN"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(shown, encoding="utf-8")
+        assert shown == path.read_text(encoding="utf-8"), f"{path.name} is not what is shown"
+
+    return compare
