@@ -323,7 +323,7 @@ def test_a_wish_to_stop_is_heard_while_waiting(tmp_path: Path, light: Break, bro
     threading.Timer(0.5, lambda: setattr(flag, "reason", "enough")).start()
     began = time.monotonic()
     with pytest.raises(StopRequested, match="enough"):
-        diagnose(control(flag), lambda event: None, runs_path=tmp_path)
+        diagnose(control(flag), lambda event: None, runs_path=tmp_path, limit_seconds=8.0)
     assert time.monotonic() - began < 30
 
 
