@@ -124,6 +124,28 @@ def run_command(
 
 
 @cli.command(context_settings=_CONTEXT)
+@_runs_dir
+@_json
+def doctor(runs_dir: str | None, as_json: bool) -> int:
+    """Examine the environment: versions, packages at work, devices, memory, disk."""
+    from ecotui import check_verbs
+
+    return check_verbs.doctor(runs_dir, as_json=as_json)
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.argument("config")
+@_set
+@_runs_dir
+@_json
+def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_json: bool) -> int:
+    """Check the environment, the data and the model of CONFIG, without training."""
+    from ecotui import check_verbs
+
+    return check_verbs.preflight(config, settings, runs_dir, as_json=as_json)
+
+
+@cli.command(context_settings=_CONTEXT)
 @_latest
 @_headless
 @_runs_dir

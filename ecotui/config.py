@@ -239,7 +239,9 @@ class PreflightConfig(Section):
     """What is checked before training."""
 
     level: Literal["off", "quick", "full"] = "quick"
-    """How much is checked: nothing, the first batch, or the whole data set."""
+    """How much is checked before training. `off`: nothing, layers 1 to 3 (environment,
+    transforms, pre-training check) are switched off; `quick`: the environment, some samples
+    and the first batch; `full`: every file as well."""
 
 
 class GuardConfig(Section):

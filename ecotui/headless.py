@@ -9,7 +9,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -18,6 +18,7 @@ from types import FrameType
 from ecotui.commands import DetachRun, StopRun
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import AnyEvent, EngineLost, Event, RunFailed, RunStarted
+from ecotui.paths import RunDir
 from ecotui.printing import OutputGoneError, Printer, Style, choose_printer
 from ecotui.session import Session
 from ecotui.state import Ending, RunState, fold
@@ -25,6 +26,8 @@ from ecotui.summary import as_error, exit_code, summary_lines
 from ecotui.text import visible
 
 READ_INTERVAL_SECONDS = 0.1
+Closing = Callable[[RunState, RunDir], list[str]]
+"""How the end of a run is told."""
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
@@ -37,13 +40,17 @@ def choose_style(*, json: bool, quiet: bool) -> Style:
     return Style.BARS if sys.stdout.isatty() else Style.PLAIN
 
 
-def follow(session: Session, *, style: Style, owner: bool) -> ExitCode:
+def follow(
+    session: Session, *, style: Style, owner: bool, closing: Closing | None = None
+) -> ExitCode:
     """Print a run until it ends, or until this reader is sent away.
 
     Args:
         session: The run, launched or attached to.
         style: How to print it.
         owner: Signals stop the run. Otherwise they only send this reader away.
+        closing: How to tell the end of a short job. Its directory is not named, and a
+            check that failed, which was told as it came, is not told again.
 
     Returns:
         What the command exits with.
@@ -53,7 +60,7 @@ def follow(session: Session, *, style: Style, owner: bool) -> ExitCode:
     """
     with _listening() as heard:
         try:
-            return _Follower(session, choose_printer(style), owner=owner).run(heard)
+            return _Follower(session, choose_printer(style), owner, closing).run(heard)
         except OutputGoneError as error:
             return _let_go(session, str(error), owner=owner)
 
@@ -75,17 +82,21 @@ def watch(session: Session, *, until: type[Event] | None = None) -> RunState:
 class _Follower:
     """One reader's place in one run."""
 
-    def __init__(self, session: Session, printer: Printer, *, owner: bool) -> None:
+    def __init__(
+        self, session: Session, printer: Printer, owner: bool, closing: Closing | None
+    ) -> None:
         self._session = session
         self._printer = printer
         self._owner = owner
+        self._closing = closing
         self._state = RunState()
-        self._is_introduced = False
+        self._is_introduced = closing is not None
         self._num_asked = 0
         self._last_signal = 0
 
     def run(self, heard: list[int]) -> ExitCode:
-        self._printer.say(f"runs directory: {self._session.run.path.parent}")
+        if not self._is_introduced:
+            self._printer.say(f"runs directory: {self._session.run.path.parent}")
         while not self._session.ended:
             read_something = self._read()
             while heard:
@@ -146,10 +157,14 @@ class _Follower:
 
     def _end(self) -> ExitCode:
         ending = self._state.ending
-        if self._owner and isinstance(ending, RunFailed) and ending.discard:
+        is_gone = isinstance(ending, RunFailed) and ending.discard
+        is_told = self._closing is not None and any(
+            check.verdict == "fail" for check in self._state.checks
+        )
+        if self._owner and is_gone and not is_told:
             self._printer.close()
             raise as_error(self._state)
-        lines = summary_lines(self._state, self._session.run)
+        lines = (self._closing or summary_lines)(self._state, self._session.run)
         if self._state.num_unknown_lines:
             lines.append(f"{self._state.num_unknown_lines} lines of the log are of a newer version")
         self._printer.finish(lines)

@@ -45,7 +45,7 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
         case StageStarted() if len(state.stages) == 1:
             return [_stage_opening(event)]
         case CheckReported():
-            return [_verdict(event)]
+            return _verdict(event)
         case GuardTripped():
             return [_trip(event)]
         case GuardRecovered():
@@ -76,7 +76,7 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
 def progress(state: RunState) -> str:
     """Return how far the run is, on one line."""
     stage = state.stage
-    if state.phase == "setup":
+    if state.phase == "setup" and stage is None:
         text = f"preparing: {state.doing}" if state.doing else "starting"
     elif stage is not None and stage.name != "train":
         text = stage_progress(stage)
@@ -125,9 +125,13 @@ def _stage_opening(event: StageStarted) -> str:
     return f"stage: {event.stage}" + (f" ({event.total:,} {event.unit})" if event.total else "")
 
 
-def _verdict(event: CheckReported) -> str:
-    wanted = f" (expected {event.expected}; {event.remedy})" if event.expected else ""
-    return f"{event.verdict}: {event.what}{wanted}"
+def _verdict(event: CheckReported) -> list[str]:
+    lines = [f"{event.verdict}: {event.what}"]
+    if event.expected:
+        lines.append(f"  expected: {event.expected}")
+    if event.remedy:
+        lines.append(f"  to fix: {event.remedy}")
+    return lines
 
 
 def _trip(event: GuardTripped) -> str:

@@ -227,7 +227,7 @@ class Bars:
 
     def _show_stage(self, state: RunState) -> None:
         stage = state.stage
-        if state.phase == "setup":
+        if state.phase == "setup" and stage is None:
             note = visible(state.doing, limit=40)
             self._progress.update(self._stage, visible=True, description="preparing", note=note)
         elif stage is None or stage.name == "train":

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from ecotui import lock
+from ecotui.config import RunConfig
 from ecotui.config_file import LoadedConfig, to_toml
 from ecotui.errors import EcoError, UsageError
 from ecotui.jobs import Job, TrainJob
@@ -29,13 +30,21 @@ def create_run(loaded: LoadedConfig, runs_dir: Path) -> RunDir:
     return _create(runs_dir, new_run_id(loaded.name), files)
 
 
-def create_job(job: Job, runs_dir: Path) -> RunDir:
+def create_job(job: Job, runs_dir: Path, config: RunConfig | None = None) -> RunDir:
     """Make the directory of a short job, under `.jobs` in a runs directory.
+
+    Args:
+        job: What is to be done.
+        runs_dir: Where runs are kept.
+        config: What the job is about, where it is a configuration.
 
     Raises:
         UsageError: The runs directory cannot be written; nothing is left behind.
     """
-    return _create(runs_dir / JOBS_FOLDER, new_run_id(job.kind), {"job.json": _job_text(job)})
+    files = {"job.json": _job_text(job)}
+    if config is not None:
+        files["config.toml"] = to_toml(config)
+    return _create(runs_dir / JOBS_FOLDER, new_run_id(job.kind), files)
 
 
 def check_deletable(run: RunDir) -> None:

@@ -78,6 +78,26 @@ def summary_lines(state: RunState, run: RunDir) -> list[str]:
             assert_never(never)
 
 
+def verdict_lines(state: RunState, sound: str) -> list[str]:
+    """Return how an examination ended, the checks having been told one by one.
+
+    Args:
+        state: Of the job that examined.
+        sound: What to say where nothing failed.
+    """
+    ending = state.ending
+    failures = [check for check in state.checks if check.verdict == "fail"]
+    if failures:
+        return [f"{counted(len(failures), 'check')} failed"]
+    if isinstance(ending, RunFinished):
+        warnings = sum(check.verdict == "warn" for check in state.checks)
+        return [f"{sound}; {counted(warnings, 'warning')}" if warnings else sound]
+    if isinstance(ending, RunStopped):
+        return [f"stopped: {visible(ending.reason)}; not everything was checked"]
+    words = ending.last_words if isinstance(ending, EngineLost) else ()
+    return [*as_error(state).lines(), *(f"  {visible(word)}" for word in words)]
+
+
 def _finished(state: RunState, ending: RunFinished, run: RunDir) -> list[str]:
     if ending.why == "job":
         return _job_lines(state)

@@ -21,6 +21,8 @@ Prepare = Callable[[Path], list[str]]
 
 CLASSES = ("glass", "metal", "paper")
 TINY = ["--set", "model.name=test_resnet", "--set", "model.pretrained=false"]
+# What is looked at here lies behind the examination of the environment, which takes seconds.
+TINY += ["--set", "preflight.level=off"]
 ONE_STEP = ["--set", "train.batch_size=2", "--set", "train.max_steps=1"]
 
 

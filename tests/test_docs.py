@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from ecotui.engine.diagnose import CHECKS
 from ecotui.errors import ExitCode
 from ecotui.paths import shipped_configs
 
@@ -42,6 +43,24 @@ def test_every_relative_link_of_the_pages_leads_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_check_and_guard_has_its_place_among_the_layers() -> None:
+    page = (ROOT / "docs" / "protection.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", page))
+    engine = ROOT / "ecotui" / "engine"
+    preflight = (engine / "preflight.py").read_text(encoding="utf-8")
+    checks = {*CHECKS, *re.findall(r'_result\(\s*"(\w+)"', preflight)}
+    guards = {
+        name
+        for path in (engine / "guards").glob("*.py")
+        for name in re.findall(r'^[A-Z_]+ = "(\w+)"$', path.read_text(encoding="utf-8"), re.M)
+    }
+    assert len(checks) == 14
+    assert len(guards) >= 8
+    assert checks | guards <= named
+    for test in re.findall(r"`(tests/[\w/]+\.py)`", page):
+        assert (ROOT / test).is_file()
 
 
 def test_every_target_of_the_makefile_is_explained() -> None:

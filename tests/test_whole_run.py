@@ -19,6 +19,7 @@ from ecotui.errors import ExitCode
 from ecotui.paths import RunDir, list_runs
 
 WAIT_SECONDS = 60.0
+ENDLESS = ("--set", "train.epochs=100000", "--set", "preflight.level=off")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def summary_of(printed: str) -> str:
 @pytest.fixture
 def endless(place: Path) -> Iterator[RunDir]:
     """A detached run that goes on until it is stopped."""
-    output_of("--headless", "tiny.toml", "--detach", "--set", "train.epochs=100000")
+    output_of("--headless", "tiny.toml", "--detach", *ENDLESS)
     (run,) = list_runs(place / "runs")
     wait_for(run, b'"checkpoint_saved"')
     yield run
@@ -154,7 +155,7 @@ def error_of(*arguments: str) -> str:
 
 def test_a_killed_engine_is_told_with_the_last_committed_checkpoint(place: Path) -> None:
     printer = subprocess.Popen(
-        ecotui("--headless", "tiny.toml", "--set", "train.epochs=100000"),
+        ecotui("--headless", "tiny.toml", *ENDLESS),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,11 +3,14 @@
 Floors inside, each importing only from those below it:
     __main__    the child's door: lock, signals, first event, then imports the rest
     runner      a job from its first to its last event; failures become RunFailed
-    trainer, preflight, describe, export    what a job does
+    trainer, preflight, diagnose, describe, export, resumption    what a job does
+    protection
+    recovery, step
     assembly, saving                        all parts of a run; what is saved when
-    evaluate
-    control, environment, train_state
-    checkpoint, data, model, optim, loss, compute, meter    the parts
+    evaluate, guards
+    control, environment, train_state, machine, known_causes
+    versions, probing                       what diagnose measures
+    checkpoint, data, model, optim, loss, compute, meter, verdicts    the parts
     emit, input_spec, randomness
-    seeds
+    seeds, probe_script
 """

@@ -29,6 +29,9 @@ from ecotui.text import counted, listed, visible
 NUM_SAMPLES = 8
 """Samples of each split that the quick form looks at."""
 
+TRANSFORM_CHECKS = frozenset({"transforms", "image_size"})
+"""Checks of layer 2; the others are of layer 3."""
+
 MAX_UNREADABLE_FRACTION = 0.20
 """Source: the founding notebook's limit for skipped data, above which it is bad."""
 
@@ -79,7 +82,14 @@ def _report(report: CheckReported, emit: Emit) -> None:
 def _result(
     check: str, verdict: Verdict, what: str, expected: str = "", remedy: str = ""
 ) -> CheckReported:
-    return CheckReported(check=check, verdict=verdict, what=what, expected=expected, remedy=remedy)
+    return CheckReported(
+        check=check,
+        layer=2 if check in TRANSFORM_CHECKS else 3,
+        verdict=verdict,
+        what=what,
+        expected=expected,
+        remedy=remedy,
+    )
 
 
 def _take_samples(parts: Parts, split: SplitName) -> list[Sample]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
-from ecotui.engine.data.index import build_index
+from ecotui.engine.diagnose import diagnose
 from ecotui.engine.emit import Emit
 from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
 from ecotui.events import (
@@ -24,7 +25,15 @@ from ecotui.events import (
     RunStopped,
     SetupAdvanced,
 )
-from ecotui.jobs import JOB_ADAPTER, DescribeJob, ExportJob, Job, TrainJob
+from ecotui.jobs import (
+    JOB_ADAPTER,
+    DescribeJob,
+    DiagnoseJob,
+    ExportJob,
+    Job,
+    PreflightJob,
+    TrainJob,
+)
 from ecotui.paths import RunDir
 from ecotui.text import visible
 
@@ -104,6 +113,10 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
             from ecotui.engine.describe import describe  # noqa: PLC0415 - needs no torch
 
             describe(job, emit)
+        case DiagnoseJob():
+            diagnose(control, emit, runs_path=Path(job.runs_path))
+        case PreflightJob():
+            _check_only(run, control, emit)
     emit(
         RunFinished(
             why="job",
@@ -120,7 +133,11 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
 def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
     is_resumed = emit.attempt > 1 and run.resolved.is_file()
     config = parse_file(run.resolved if is_resumed else run.config)
+    if config.preflight.level != "off":
+        diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
     # The data come first: what is wrong with them shows without the seconds torch needs.
+    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
+
     emit(SetupAdvanced(doing="reading the data set"))
     index = build_index(config.data, config.train.seed)
     emit(SetupAdvanced(doing="loading PyTorch and timm"))
@@ -149,6 +166,31 @@ def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
             facts=facts,
         )
         return _finish(Trainer(parts, run, saver, loop, control, emit), emit)
+    finally:
+        parts.close()
+
+
+def _check_only(run: RunDir, control: Control, emit: Emit) -> None:
+    """Layers 1 to 3 of what `config.toml` asks for, without training."""
+    config = parse_file(run.config)
+    diagnose(control, emit, runs_path=run.path.parent.parent, device=config.compute.device)
+    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
+
+    emit(SetupAdvanced(doing="reading the data set"))
+    index = build_index(config.data, config.train.seed)
+    emit(SetupAdvanced(doing="loading PyTorch and timm"))
+    _import_libraries()
+    from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
+    from ecotui.engine.preflight import preflight  # noqa: PLC0415
+
+    control.poll(0)
+    is_full = config.preflight.level == "full"
+    level = config.preflight.model_copy(update={"level": "full" if is_full else "quick"})
+    parts = assemble(config, index, emit)
+    try:
+        stages = ("audit", "preflight") if is_full else ("preflight",)
+        emit(announce(parts).model_copy(update={"stages": stages}))
+        preflight(parts, level, control, emit)
     finally:
         parts.close()
 

@@ -10,11 +10,22 @@ import pytest
 from PIL import Image
 
 from ecotui.engine import control
+from ecotui.engine.probing import Answer, Probe
 from tests.engine.harness import Harness
 
 CLASSES = ("cat", "dog", "owl")
 PHOTOS_PER_CLASS = 8
 
+HEALTHY = {
+    "torch": Answer({"version": "2.2.0"}),
+    "numpy_torch": Answer({"version": "1.26.4"}),
+    "torchvision": Answer({"version": "0.17.0"}),
+    "timm": Answer({"version": "1.0.31"}),
+    "device": Answer({"cuda": [], "mps": False, "bf16": False, "cuda_build": ""}),
+}
+"""What a child answers where all is well."""
+
+Answering = Callable[..., None]
 WritePhoto = Callable[[Path], Path]
 
 
@@ -46,6 +57,28 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, write_photo: WritePho
 
 
 @pytest.fixture
-def harness(tmp_path: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
+def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """Give the child's answers: healthy ones, with some changed or left out (None)."""
+
+    def answer(**changed: Answer | None) -> None:
+        answers = {name: kept for name, kept in (HEALTHY | changed).items() if kept is not None}
+
+        def fake(self: Probe, poll: Callable[[], None]) -> dict[str, Answer]:
+            poll()
+            return answers
+
+        monkeypatch.setattr(Probe, "_begin", lambda self, steps: None)
+        monkeypatch.setattr(Probe, "__exit__", lambda self, *args: None)
+        monkeypatch.setattr(Probe, "answers", fake)
+
+    return answer
+
+
+@pytest.fixture
+def harness(
+    tmp_path: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch, answering: Answering
+) -> Harness:
+    """Whole runs in this process, in an environment that is taken for healthy."""
+    answering()
     monkeypatch.setattr(control, "COMMANDS_INTERVAL_SECONDS", 0.0)
     return Harness(tmp_path, photo_folder)

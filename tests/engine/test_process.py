@@ -39,6 +39,7 @@ def run(tmp_path: Path, photo_folder: Path) -> RunDir:
         "model": {"name": "test_resnet", "pretrained": False},
         "train": {"epochs": 100_000, "batch_size": 4},
         "compute": {"workers": 1, "threads": 1},
+        "preflight": {"level": "off"},
     }
     made.config.write_text(to_toml(RunConfig.model_validate(table)))
     made.job.write_text(TrainJob().model_dump_json())

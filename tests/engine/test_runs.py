@@ -45,8 +45,10 @@ def test_a_run_states_every_fact_in_its_place(harness: Harness) -> None:
     run, events = harness.train()
     kinds = [event.kind for event in events]
     milestones = [
-        "run_started",
+        "stage_started",
         "check_reported",
+        "setup_advanced",
+        "run_started",
         "epoch_started",
         "steps_taken",
         "validation_finished",
@@ -63,8 +65,14 @@ def test_a_run_states_every_fact_in_its_place(harness: Harness) -> None:
     assert started.class_names == ("cat", "dog", "owl")
     assert (started.num_train, started.num_val, started.num_test) == (18, 6, 0)
     assert (started.steps_per_epoch, started.image_size) == (4, 32)
-    # Every stage but the repeated validation was announced.
-    assert {stage.stage for stage in of(StageStarted, events)} == set(started.stages)
+    # Every stage that follows was announced; the environment was examined before.
+    order = [stage.stage for stage in of(StageStarted, events)]
+    assert order[:2] == ["diagnose", "preflight"]
+    assert set(order[1:]) == set(started.stages)
+    layers = [(check.check, check.layer) for check in of(CheckReported, events)]
+    assert [check for check, layer in layers if layer == 2] == ["transforms", "image_size"]
+    assert [check for check, layer in layers if layer == 3] == ["first_batch", "output_shape"]
+    assert len([check for check, layer in layers if layer == 1]) == 9
     assert sum(steps.num_steps for steps in of(StepsTaken, events)) == 8
     (finished,) = of(RunFinished, events)
     assert (finished.why, finished.epochs_done, finished.step) == ("epochs", 2, 8)
@@ -282,7 +290,7 @@ def test_a_stop_at_any_stage_is_saved_and_resumable(harness: Harness, moment: st
 
     def ask(event: Event) -> None:
         is_moment = event.kind == moment and getattr(event, "stage", "validate") == "validate"
-        if is_moment and not run.commands.exists():
+        if is_moment and getattr(event, "layer", 2) > 1 and not run.commands.exists():
             append_command(run.commands, asked)
 
     events, code = harness.run(run, ask)
@@ -395,7 +403,7 @@ def test_an_exception_nobody_foresaw_is_told_in_three_lines_and_traced_in_the_lo
         ({"augment": {"auto_augment": "nonsense"}}, ExitCode.USAGE, "nonsense"),
     ],
 )
-def test_what_cannot_work_is_refused_before_the_first_stage(
+def test_what_cannot_work_is_refused_before_anything_is_begun(
     harness: Harness, sections: dict[str, Any], code: ExitCode, said: str
 ) -> None:
     events, got = harness.run(harness.new(**sections))
@@ -406,7 +414,7 @@ def test_what_cannot_work_is_refused_before_the_first_stage(
     assert said in failed.what
     assert failed.expected
     assert failed.remedy
-    assert not of(StageStarted, events)
+    assert {stage.stage for stage in of(StageStarted, events)} == {"diagnose"}
 
 
 @pytest.mark.parametrize("name", ["[]", "a\x1b[31mb", "new\nline", "[@click=app.quit]x[/]"])
