@@ -45,6 +45,8 @@ def _line(layer: LayerState, *, with_words: bool) -> Content:
     mark = STATUSES[layer.status]
     count = f" {layer.count}" if layer.count else ""
     name = f"{layer.layer} {LAYER_NAMES[layer.layer]:{_NAME_CELLS}} "
-    status = mark.before(f"{layer.status + count:12}")
-    words = visible(layer.last, limit=200) if with_words else ""
-    return Content.assemble(name, status, (words, "$foreground-muted"))
+    status = layer.status + count
+    if not (with_words and layer.last):
+        return Content.assemble(name, mark.before(status))
+    words = visible(layer.last, limit=200)
+    return Content.assemble(name, mark.before(f"{status:12}"), (words, "$foreground-muted"))
