@@ -64,7 +64,7 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
         case SampleSetAside():
             return _set_aside(event, state.num_set_aside)
         case HealthAlerted():
-            return [f"{event.severity}: {event.message} ({event.code}). {event.advice}"]
+            return [f"{event.severity}: {event.message} ({event.code}). {_sentence(event.advice)}"]
         case LogWritten():
             return [f"{event.severity}: {event.message}"]
         case CommandAnswered(accepted=False):
@@ -144,8 +144,12 @@ def _trip(event: GuardTripped) -> str:
     named = f" [{listed(event.files, limit=3)}]" if event.files else ""
     return (
         f"{event.severity}: layer {event.layer} ({LAYER_NAMES[event.layer]}), step {event.step}: "
-        f"{event.what}{done}{named}. {event.advice}"
+        f"{event.what}{done}{named}. {_sentence(event.advice)}"
     ).rstrip()
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _resumption(event: RunResumed) -> str:
