@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from rich.text import Text
@@ -119,5 +120,7 @@ def _scan(runs_dir: Path) -> list[RunRow]:
 
 
 def _first_remark(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        return visible(file.readline().lstrip("# ").strip(), limit=120)
+    """Return the first sentence of the remark that a config opens with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    remark = " ".join(line.lstrip("# ") for line in takewhile(lambda each: each[:1] == "#", lines))
+    return visible(remark.partition(". ")[0].rstrip("."), limit=100)
