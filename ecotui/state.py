@@ -258,7 +258,8 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
         case RunFinished():
             return replace(state, phase="finished", ending=event, stages=())
         case RunStopped():
-            return replace(state, phase="stopped", ending=event, stages=())
+            step = max(state.step, event.step)
+            return replace(state, phase="stopped", ending=event, stages=(), step=step)
         case RunFailed():
             return replace(state, phase="failed", ending=event, stages=())
         case EngineLost():
