@@ -52,6 +52,13 @@ def on_watch(layers: tuple[LayerState, ...], stage: str) -> tuple[LayerState, ..
     )
 
 
+def settled(layers: tuple[LayerState, ...]) -> tuple[LayerState, ...]:
+    """Let the layers that watched to the end and found nothing pass."""
+    return tuple(
+        replace(layer, status="passed") if layer.status == "watching" else layer for layer in layers
+    )
+
+
 def judged(layers: tuple[LayerState, ...], event: CheckReported) -> tuple[LayerState, ...]:
     """Take in a check's verdict; a pass undoes nothing that was worse."""
     if event.verdict == "fail":

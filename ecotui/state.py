@@ -40,7 +40,7 @@ from ecotui.events import (
     StepsTaken,
     ValidationFinished,
 )
-from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch
+from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
 from ecotui.series import Series
 
 Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
@@ -256,7 +256,8 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
         case ExportWritten():
             return replace(state, export=event)
         case RunFinished():
-            return replace(state, phase="finished", ending=event, stages=())
+            layers = settled(state.layers)
+            return replace(state, phase="finished", ending=event, stages=(), layers=layers)
         case RunStopped():
             step = max(state.step, event.step)
             return replace(state, phase="stopped", ending=event, stages=(), step=step)

@@ -20,7 +20,7 @@ from ecotui.engine import assembly, evaluate, model, step, trainer
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.probing import Answer
 from ecotui.errors import ExitCode
-from ecotui.events import Event
+from ecotui.events import LAYER_NAMES, EngineStarted, Event, Layer
 from ecotui.headless import follow
 from ecotui.layers import LayerStatus
 from ecotui.paths import RunDir
@@ -99,7 +99,7 @@ def break_validation(tools: Tools) -> None:
     tools.patch.setattr(trainer, "evaluate", broken)
 
 
-BROKEN: dict[int, tuple[Callable[[Tools], None], ExitCode, LayerStatus, str]] = {
+BROKEN: dict[Layer, tuple[Callable[[Tools], None], ExitCode, LayerStatus, str]] = {
     1: (break_environment, ExitCode.ENVIRONMENT, "tripped", "Numpy is not available"),
     2: (break_transforms, ExitCode.PREFLIGHT, "tripped", "the transforms make"),
     3: (break_model, ExitCode.PREFLIGHT, "tripped", "not finite"),
@@ -121,8 +121,6 @@ def run_with_log(harness: Harness) -> tuple[RunDir, ExitCode]:
     )
     writer = EventWriter(run.events)
     # The real door states this before anything else.
-    from ecotui.events import EngineStarted
-
     writer(EngineStarted(run_id=run.run_id, pid=1, host="here", version="0"))
     _, code = harness.run(run, writer)
     writer.close()
@@ -152,7 +150,7 @@ async def screen_texts(run: RunDir) -> dict[str, str]:
 
 @pytest.mark.parametrize("layer", BROKEN)
 def test_a_broken_layer_speaks_in_events_on_the_screen_and_in_print(
-    layer: int,
+    layer: Layer,
     harness: Harness,
     answering: Answering,
     monkeypatch: pytest.MonkeyPatch,
@@ -173,8 +171,8 @@ def test_a_broken_layer_speaks_in_events_on_the_screen_and_in_print(
 
     screens = asyncio.run(screen_texts(run))
     strip = "\n".join(screens.values())
-    row = next(line for line in strip.splitlines() if f"{layer} {NAMES[layer]}" in line)
-    assert status in row[row.index(f"{layer} {NAMES[layer]}") :]
+    row = next(line for line in strip.splitlines() if f"{layer} {LAYER_NAMES[layer]}" in line)
+    assert status in row[row.index(f"{layer} {LAYER_NAMES[layer]}") :]
     shown = {1: "diagnostic", 2: "preflight", 3: "preflight"}.get(layer, "training")
     assert said in " ".join(screens[shown].split()) or said[:24] in screens[shown]
 
@@ -183,24 +181,13 @@ def test_a_broken_layer_speaks_in_events_on_the_screen_and_in_print(
     printed = capsys.readouterr()
     assert said in printed.out + printed.err
     if layer > 3:
-        assert f"layer {layer} ({NAMES[layer]})" in printed.out
+        assert f"layer {layer} ({LAYER_NAMES[layer]})" in printed.out
 
 
-NAMES = {
-    1: "environment",
-    2: "transforms",
-    3: "pre-training check",
-    4: "batch",
-    5: "loss",
-    6: "gradients",
-    7: "epoch",
-}
-
-
-def test_with_nothing_broken_every_layer_passes_or_watches(harness: Harness) -> None:
+def test_with_nothing_broken_every_layer_passes(harness: Harness) -> None:
     run, code = run_with_log(harness)
     assert code == ExitCode.DONE
     status = [layer.status for layer in state_of(run).layers]
     assert status[:3] == ["passed"] * 3
-    assert status[3:6] == ["watching"] * 3
+    assert status[3:6] == ["passed"] * 3
     assert status[6] in ("passed", "acted")
