@@ -195,6 +195,12 @@ def find_run(reference: str, runs_dir: Path) -> RunDir:
         )
     if is_run:
         return RunDir(as_path)
+    if not runs and reference == "latest":
+        raise UsageError(
+            f"there are no runs in {visible(runs_dir)}",
+            "a runs directory in which something was trained",
+            "train the demo: ecotui digits; or name another place with --runs-dir",
+        )
     close = nearest(reference, (run.run_id for run in runs))
     raise UsageError(
         f"there is no run '{visible(reference)}' in {visible(runs_dir)}",

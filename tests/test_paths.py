@@ -126,11 +126,6 @@ def test_nothing_never_means_the_only_run(tmp_path: Path) -> None:
         find_run("", tmp_path)
 
 
-def test_latest_of_no_runs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no run 'latest'"):
-        find_run("latest", tmp_path)
-
-
 @given(st.text(max_size=80))
 def test_a_new_run_id_is_safe_everywhere(name: str) -> None:
     run_id = new_run_id(name, now=1_800_000_000.0)
@@ -181,3 +176,10 @@ def test_the_shipped_configs_of_a_wheel_lie_beside_the_code(
     (package / "configs" / "only.toml").unlink()
     (package / "configs").rmdir()
     assert shipped_configs() == {}
+
+
+def test_latest_where_nothing_was_trained_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_run("latest", tmp_path)
+    assert "there are no runs" in caught.value.what
+    assert "--runs-dir" in caught.value.remedy
