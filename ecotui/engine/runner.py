@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from pathlib import Path
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from ecotui.engine.trainer import Trainer
 
 
+_STEP = re.compile(r"step-(\d+)")
+
+
 class Watched:
     """Passes events on and remembers what a failure's report needs of them."""
 
@@ -76,10 +80,15 @@ def run_job(run: RunDir, control: Control, emit: Emit, *, attempt: int = 1) -> E
         or RunFailed.
     """
     watched = Watched(emit, attempt)
+    if attempt > 1:
+        watched.checkpoint = _newest_checkpoint(run)
     try:
         return _dispatch(_read_job(run), run, control, watched)
     except StopRequested as stop:
-        watched(RunStopped(reason=stop.reason, epoch=0, step=0, checkpoint=None))
+        # Before the loop: what an earlier attempt saved is what stands.
+        saved = watched.checkpoint
+        step = 0 if saved is None else int(_STEP.findall(saved)[0])
+        watched(RunStopped(reason=stop.reason, epoch=0, step=step, checkpoint=saved))
         return ExitCode.RESUMABLE
     except EcoError as error:
         traceback.print_exc()
@@ -87,6 +96,12 @@ def run_job(run: RunDir, control: Control, emit: Emit, *, attempt: int = 1) -> E
     except Exception as error:
         traceback.print_exc()
         return _fail(_explained(error, run), watched)
+
+
+def _newest_checkpoint(run: RunDir) -> str | None:
+    """Name the newest committed state without the libraries that could load it."""
+    found = sorted(path.parent.name for path in run.checkpoints.glob("step-*/MANIFEST.json"))
+    return f"{run.checkpoints.name}/{found[-1]}" if found else None
 
 
 def _read_job(run: RunDir) -> Job:

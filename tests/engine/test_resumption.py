@@ -154,3 +154,34 @@ def test_other_settings_of_the_machine_are_named(harness: Harness) -> None:
     events, code = harness.run(run, attempt=2)
     assert code == ExitCode.DONE
     assert of(RunResumed, events)[0].note.startswith("not bit-exact: other threads")
+
+
+def test_a_stop_before_the_loop_of_a_later_attempt_names_what_was_saved_before(
+    harness: Harness,
+) -> None:
+    run = harness.new(train={"epochs": 3})
+    events, _ = harness.run(run, stop_at(run, 4))
+    saved = of(RunStopped, events)[0].checkpoint
+
+    def stop_at_once(event: Event) -> None:
+        if event.kind == "setup_advanced":
+            append_command(run.commands, StopRun())
+
+    events, code = harness.run(run, stop_at_once, attempt=2)
+    assert code == ExitCode.RESUMABLE
+    stopped = of(RunStopped, events)[0]
+    assert (stopped.checkpoint, stopped.step) == (saved, 4)
+    assert not of(RunResumed, events)
+
+
+def test_a_later_attempt_without_its_data_keeps_the_run_and_names_its_checkpoint(
+    harness: Harness,
+) -> None:
+    run = harness.new(train={"epochs": 3})
+    events, _ = harness.run(run, stop_at(run, 4))
+    saved = of(RunStopped, events)[0].checkpoint
+    run.resolved.write_text(run.resolved.read_text().replace("photos", "elsewhere"))
+    events, code = harness.run(run, attempt=2)
+    assert code == ExitCode.USAGE
+    failed = of(RunFailed, events)[0]
+    assert (failed.checkpoint, failed.discard) == (saved, False)
