@@ -131,6 +131,18 @@ class Protection:
         for verdict in verdicts:
             self.recovery.act(verdict)
 
+    def tell_early_stop(self) -> None:
+        """State that training ends early.
+
+        Emits:
+            GuardTripped.
+        """
+        train, loop = self._parts.config.train, self._loop
+        waited = loop.epoch - loop.best_epoch
+        metric = train.metric.replace("_", " ")
+        patience = train.early_stopping_epochs or waited
+        self.recovery.act(epoch_guard.early_stop(waited, patience, metric))
+
     def _judge_failure(self, failure: Exception) -> Verdict:
         traceback.print_exception(failure)
         self._loop.num_errors_in_a_row += 1

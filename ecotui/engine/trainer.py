@@ -71,6 +71,8 @@ class Trainer:
                 self._keep_if_best(evaluation)
                 self._finish_epoch(evaluation)
                 stage.done = self.loop.step
+            if why == "early_stopping":
+                self.protection.tell_early_stop()
         return why
 
     def test(self) -> None:

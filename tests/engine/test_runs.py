@@ -28,6 +28,7 @@ from ecotui.events import (
     EpochFinished,
     Event,
     ExportWritten,
+    GuardTripped,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -234,6 +235,9 @@ def test_early_stopping_counts_epochs_without_a_better_figure(harness: Harness) 
     assert finished.epochs_done < 20
     best_epoch = of(BestCheckpointChanged, events)[-1].epoch
     assert finished.epochs_done - best_epoch == 2
+    told = of(GuardTripped, events)[-1]
+    assert (told.layer, told.guard, told.severity) == (7, "early_stopping", "note")
+    assert "no better accuracy for 2 epochs" in told.what
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "loss"])

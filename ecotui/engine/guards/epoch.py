@@ -27,6 +27,21 @@ def inspect_epoch(reading: EpochReading, config: GuardConfig) -> list[Verdict]:
     return [verdict for verdict in found if verdict is not None]
 
 
+def early_stop(epochs_without_better: int, patience: int, metric: str) -> Verdict:
+    """Say that training ends because nothing gets better; a success, not a failure."""
+    return Verdict(
+        7,
+        EARLY_STOPPING,
+        "note",
+        f"no better {metric} for {epochs_without_better} epochs: training ends early",
+        float(epochs_without_better),
+        float(patience),
+        "epochs",
+        "the best checkpoint is kept",
+        "none",
+    )
+
+
 def _first_accuracy(reading: EpochReading, config: GuardConfig) -> Verdict | None:
     """Source: the founding notebook: accuracy over 10% after the first epoch of 30 classes.
 
