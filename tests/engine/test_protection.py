@@ -207,7 +207,9 @@ class TestLayer7:
     def test_a_good_first_epoch_is_said_to_be_one(
         self, harness: Harness, many_photos: Path
     ) -> None:
-        _, events = harness.train(data={"root": str(many_photos)}, train={"epochs": 3})
+        # A seed with which the first epoch already gets every photo right, far from the limit.
+        settings = {"epochs": 3, "seed": 3}
+        _, events = harness.train(data={"root": str(many_photos)}, train=settings)
         (check,) = [check for check in of(CheckReported, events) if check.layer == 7]
         assert check.verdict == "pass"
         assert "first epoch completed: the loss fell" in check.what
