@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from ecotui.config import RunConfig
 from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
 from ecotui.engine.diagnose import diagnose
@@ -39,6 +40,7 @@ from ecotui.paths import RunDir
 from ecotui.text import visible
 
 if TYPE_CHECKING:
+    from ecotui.engine.data.index import DataIndex
     from ecotui.engine.trainer import Trainer
 
 
@@ -150,13 +152,7 @@ def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
     config = parse_file(run.resolved if is_resumed else run.config)
     if config.preflight.level != "off":
         diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
-    # The data come first: what is wrong with them shows without the seconds torch needs.
-    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
-
-    emit(SetupAdvanced(doing="reading the data set"))
-    index = build_index(config.data, config.train.seed)
-    emit(SetupAdvanced(doing="loading PyTorch and timm"))
-    _import_libraries()
+    index = _read_data(config, emit)
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
     from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
@@ -189,12 +185,7 @@ def _check_only(run: RunDir, control: Control, emit: Emit) -> None:
     """Layers 1 to 3 of what `config.toml` asks for, without training."""
     config = parse_file(run.config)
     diagnose(control, emit, runs_path=run.path.parent.parent, device=config.compute.device)
-    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
-
-    emit(SetupAdvanced(doing="reading the data set"))
-    index = build_index(config.data, config.train.seed)
-    emit(SetupAdvanced(doing="loading PyTorch and timm"))
-    _import_libraries()
+    index = _read_data(config, emit)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
 
@@ -208,6 +199,20 @@ def _check_only(run: RunDir, control: Control, emit: Emit) -> None:
         preflight(parts, level, control, emit)
     finally:
         parts.close()
+
+
+def _read_data(config: RunConfig, emit: Emit) -> DataIndex:
+    """Read the data set, then load what works on it.
+
+    The data come first: what is wrong with them shows without the seconds torch needs.
+    """
+    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
+
+    emit(SetupAdvanced(doing="reading the data set"))
+    index = build_index(config.data, config.train.seed)
+    emit(SetupAdvanced(doing="loading PyTorch and timm"))
+    _import_libraries()
+    return index
 
 
 def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
