@@ -178,10 +178,24 @@ def _at(layer: Layer, key: Key) -> Any:
     return inner
 
 
+_SHORT_NAMES = {
+    "lr": "train.learning_rate",
+    "wd": "train.weight_decay",
+    "bs": "train.batch_size",
+    "opt": "train.optimizer",
+    "sched": "train.scheduler",
+    "img_size": "data.image_size",
+    "imgsz": "data.image_size",
+}
+"""What people type who come from other trainers."""
+
+
 def _unknown_key(key: Key, where: str, more: str) -> UsageError:
     dotted = _shown(key)
     known = list(_all_keys(RunConfig, ""))
-    close = nearest(dotted, known)
+    meant = _SHORT_NAMES.get(key[-1])
+    # A short name resembles the wrong keys: `lr` is nearer to `ema` than to `learning_rate`.
+    close = [meant] if meant is not None else nearest(dotted, known)
     close += [name for name in known if name.rpartition(".")[2] == key[-1] and name not in close]
     return UsageError(
         f"{where}unknown key '{dotted}'{more}",

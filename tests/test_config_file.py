@@ -198,6 +198,16 @@ class TestSettings:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize(
+        ("short", "meant"),
+        [("train.lr", "train.learning_rate"), ("img_size", "data.image_size")],
+    )
+    def test_a_short_name_of_other_trainers_is_understood(
+        self, load: Load, short: str, meant: str
+    ) -> None:
+        _, _, remedy = refusal(load, ROOT, f"{short}=1")
+        assert f"did you mean {meant}?" in remedy
+
     def test_an_unknown_key_names_the_nearest_and_the_line(self, load: Load) -> None:
         what, expected, remedy = refusal(load, ROOT + "\n[train]\nepoch = 3\n")
         assert "mine.toml, line 5: unknown key 'train.epoch'" in what
