@@ -37,6 +37,23 @@ class StopRun(Command):
     kind: Literal["stop_run"] = "stop_run"
     reason: str = Field(default="asked to stop", max_length=200)
     """Who or what asked, in words, for the events."""
+    after_epoch: bool = False
+    """Not now, but once the current epoch with its validation is done; a later StopRun without
+    this one stops at once."""
+
+
+class PauseRun(Command):
+    """Stand still between two steps, with everything kept; ContinueRun goes on."""
+
+    kind: Literal["pause_run"] = "pause_run"
+    free_memory: bool = False
+    """Move model and optimizer off the accelerator while paused, so that others can use it."""
+
+
+class ContinueRun(Command):
+    """Go on after a pause, also after one that the engine took by itself."""
+
+    kind: Literal["continue_run"] = "continue_run"
 
 
 class SaveCheckpoint(Command):
@@ -45,13 +62,50 @@ class SaveCheckpoint(Command):
     kind: Literal["save_checkpoint"] = "save_checkpoint"
 
 
+class SetLearningRate(Command):
+    """Change the peak of the learning rate's schedule: `train.learning_rate`, from the next step.
+
+    The schedule keeps its shape, so the rate of the present step changes in proportion.
+    """
+
+    kind: Literal["set_learning_rate"] = "set_learning_rate"
+    learning_rate: float = Field(gt=0.0, allow_inf_nan=False)
+
+
+class ExtendRun(Command):
+    """Change how many epochs the run has in all: `train.epochs`."""
+
+    kind: Literal["extend_run"] = "extend_run"
+    epochs: int = Field(ge=1, le=100_000)
+    """The new total; more than are done."""
+
+
+class SilenceGuard(Command):
+    """Let a guard go on watching and telling, but act no more; or take that back."""
+
+    kind: Literal["silence_guard"] = "silence_guard"
+    guard: str = Field(min_length=1, max_length=64)
+    """Its stable name, as GuardTripped gives it."""
+    silent: bool = True
+
+
 class DetachRun(Command):
     """Go on when the program that started the run has gone."""
 
     kind: Literal["detach_run"] = "detach_run"
 
 
-AnyCommand = Annotated[StopRun | SaveCheckpoint | DetachRun, Field(discriminator="kind")]
+AnyCommand = Annotated[
+    StopRun
+    | PauseRun
+    | ContinueRun
+    | SaveCheckpoint
+    | SetLearningRate
+    | ExtendRun
+    | SilenceGuard
+    | DetachRun,
+    Field(discriminator="kind"),
+]
 
 _ADAPTER: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
 

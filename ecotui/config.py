@@ -136,6 +136,9 @@ class ModelConfig(Section):
     """Any model name that timm knows."""
     pretrained: bool = True
     """Start from published weights (downloaded once); false: from scratch."""
+    weights: str | None = None
+    """A .safetensors file to start from instead, such as `ecotui import-weights` writes; a
+    classifier for other classes in it is left out. Relative to the config file."""
     drop_rate: Fraction | None = None
     """Dropout before the classifier, 0 to 1; unset: the model's own."""
     drop_path_rate: Fraction | None = None
@@ -233,6 +236,9 @@ class CheckpointConfig(Section):
     """Longest time between two checkpoints, seconds; one is also saved at each epoch."""
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
     """How many of the newest checkpoints stay, 1 to 1000; the best model always stays."""
+    background: bool = True
+    """Write checkpoints while training goes on, from a copy in memory as large as the state;
+    false: training waits for the disk."""
 
 
 class PreflightConfig(Section):
@@ -261,6 +267,13 @@ class GuardConfig(Section):
     """Validation accuracy that the first epoch should pass (or 3 times chance, if less)."""
     rising_epochs: Annotated[int, Field(ge=1)] = 3
     """Epochs of rising validation loss, with falling training loss, that count as over-fitting."""
+    loader_patience_seconds: Positive = 60.0
+    """Without a batch for so long (or ten times what the slowest ones took, if that is more), the
+    processes that read photos count as hung and are started anew. Seconds."""
+    first_batch_patience_seconds: Positive = 1800.0
+    """The same for the first batch after they were started. Seconds."""
+    silenced: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of guards that tell, but act no more."""
 
 
 class RunConfig(Section):

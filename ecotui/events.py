@@ -15,12 +15,16 @@ The loop in pseudocode, each event at its place:
                 StepsTaken                  all steps since the last one; at most 2 a second
                 SampleSetAside              a file that could not be read, by name
                 GuardTripped, GuardRecovered
-                CheckpointSaved             at the interval, and on request
+                LoaderRebuilt               workers that had died or hung
+                CheckpointSaved             at the interval, and on request; written in the
+                CheckpointVerified          background, so either may come some steps later
+                SavingFailed, SavingRestored
+                RunPaused, RunContinued, ConfigChanged
             StageStarted("validate"), StageAdvanced ..., StageFinished
             ValidationFinished              per class
             BestCheckpointChanged           the best one so far, as it is saved
             EpochFinished
-            CheckpointSaved, CheckpointDropped
+            CheckpointSaved, CheckpointDropped, CheckpointVerified
     StageFinished
     StageStarted("test") ... ValidationFinished(split="test") ... StageFinished
     RunFinished
@@ -67,27 +71,53 @@ from ecotui.findings import (
     ValidationFinished,
     Verdict,
 )
+from ecotui.turns import (
+    BestCheckpointChanged,
+    CheckpointDropped,
+    CheckpointSaved,
+    CheckpointVerified,
+    ConfigChanged,
+    Exactness,
+    LoaderRebuilt,
+    RunContinued,
+    RunPaused,
+    RunResumed,
+    SavingFailed,
+    SavingRestored,
+)
 
 # What the lower modules hold belongs to this vocabulary: it is imported from here.
 __all__ = [
     "LAYER_NAMES",
     "TERMINAL_KINDS",
     "AnyEvent",
+    "BestCheckpointChanged",
     "CheckReported",
+    "CheckpointDropped",
+    "CheckpointSaved",
+    "CheckpointVerified",
     "ClassScore",
+    "ConfigChanged",
     "DatasetDescribed",
     "EngineLost",
     "Event",
+    "Exactness",
     "GuardAction",
     "GuardRecovered",
     "GuardTripped",
     "HealthAlerted",
     "Layer",
+    "LoaderRebuilt",
     "Record",
+    "RunContinued",
     "RunFailed",
     "RunFinished",
+    "RunPaused",
+    "RunResumed",
     "RunStopped",
     "SampleSetAside",
+    "SavingFailed",
+    "SavingRestored",
     "Severity",
     "SplitName",
     "ValidationFinished",
@@ -107,21 +137,6 @@ class EngineStarted(Event):
     """Of ecotui."""
     attempt: int = 1
     """1 for a new run, one more for each resumption."""
-
-
-class RunResumed(Event):
-    """A later attempt goes on from a checkpoint; what was stated of later steps is void."""
-
-    kind: Literal["run_resumed"] = "run_resumed"
-    attempt: int
-    from_step: int
-    """Optimizer steps that the checkpoint holds."""
-    epoch: int
-    """Epochs done."""
-    checkpoint: str | None
-    """Relative to the run directory; null where none was there, and the run begins anew."""
-    note: str
-    """How exact the continuation is, in words."""
 
 
 class SetupAdvanced(Event):
@@ -248,41 +263,6 @@ class EpochFinished(Event):
     """Samples left out so far in the run."""
 
 
-class CheckpointSaved(Event):
-    """A checkpoint is committed: it can be loaded from now on."""
-
-    kind: Literal["checkpoint_saved"] = "checkpoint_saved"
-    path: str
-    """Relative to the run directory."""
-    epoch: int
-    """Epochs done."""
-    step: int
-    num_bytes: int
-    seconds: float
-    reason: Literal["interval", "epoch", "request", "stop", "end"]
-
-
-class CheckpointDropped(Event):
-    """A checkpoint was removed by the retention rule."""
-
-    kind: Literal["checkpoint_dropped"] = "checkpoint_dropped"
-    path: str
-
-
-class BestCheckpointChanged(Event):
-    """A new best model is saved."""
-
-    kind: Literal["best_checkpoint_changed"] = "best_checkpoint_changed"
-    path: str
-    """Relative to the run directory."""
-    epoch: int
-    step: int
-    metric: str
-    value: float
-    accuracy: float
-    macro_f1: float
-
-
 class LogWritten(Event):
     """A remark in words."""
 
@@ -327,10 +307,17 @@ AnyEvent = Annotated[
     | GuardTripped
     | GuardRecovered
     | RunResumed
+    | RunPaused
+    | RunContinued
+    | ConfigChanged
+    | LoaderRebuilt
     | ValidationFinished
     | EpochFinished
     | CheckpointSaved
+    | CheckpointVerified
     | CheckpointDropped
+    | SavingFailed
+    | SavingRestored
     | BestCheckpointChanged
     | HealthAlerted
     | LogWritten

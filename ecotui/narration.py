@@ -10,17 +10,24 @@ from ecotui.events import (
     AnyEvent,
     BestCheckpointChanged,
     CheckpointSaved,
+    CheckpointVerified,
     CheckReported,
     CommandAnswered,
+    ConfigChanged,
     EngineStarted,
     EpochFinished,
     GuardRecovered,
     GuardTripped,
     HealthAlerted,
+    LoaderRebuilt,
     LogWritten,
+    RunContinued,
+    RunPaused,
     RunResumed,
     RunStarted,
     SampleSetAside,
+    SavingFailed,
+    SavingRestored,
     SetupAdvanced,
     StageStarted,
 )
@@ -51,7 +58,7 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
         case GuardRecovered():
             return [f"recovered: layer {event.layer} ({LAYER_NAMES[event.layer]}): {event.what}"]
         case RunResumed():
-            return [_resumption(event)]
+            return _resumption(event)
         case EpochFinished():
             return [_epoch(event, state)]
         case BestCheckpointChanged():
@@ -70,6 +77,39 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
         case CommandAnswered(accepted=False):
             return [f"refused: {event.command}: {event.why}"]
         case _:
+            return _turn(event)
+
+
+def _turn(event: AnyEvent) -> list[str]:
+    """Tell what became of the run on its way: paused, changed, saved or not."""
+    match event:
+        case RunPaused():
+            freed = "; the accelerator's memory is free" if event.memory_freed else ""
+            return [f"paused at step {event.step}: {event.why}{freed}"]
+        case RunContinued():
+            return [f"going on at step {event.step} after {duration(event.seconds)}"]
+        case ConfigChanged():
+            return [
+                f"changed at step {event.step}: {event.key} from {event.old} to {event.new} "
+                f"({event.why})"
+            ]
+        case LoaderRebuilt():
+            return [
+                f"warning: step {event.step}: {event.what}; the loader was started anew at "
+                f"the same batch with {counted(event.workers, 'worker')}"
+            ]
+        case SavingFailed():
+            stands = event.last_checkpoint or "none"
+            waits = "; training waits until it can be saved" if event.waits else ""
+            return [
+                f"critical: not saving: step {event.step}: {event.what}{waits}. "
+                f"{_sentence(event.remedy)}. Last checkpoint: {stands}"
+            ]
+        case SavingRestored():
+            return [f"saving again at step {event.step}"]
+        case CheckpointVerified(ok=False):
+            return [f"critical: checkpoint {event.path} cannot be relied on: {event.what}"]
+        case _:
             return []
 
 
@@ -85,6 +125,10 @@ def progress(state: RunState) -> str:
             f"epoch {state.epoch}/{state.epochs}, step {state.step_in_epoch}/{state.epoch_steps}: "
             f"{scores(state)}, {pace(state)}"
         )
+    if state.standing.paused is not None:
+        return f"{text}; paused: {state.standing.paused.why}"
+    if state.standing.not_saving is not None:
+        text += "; NOT SAVING"
     if state.seconds_since_progress >= STALL_SECONDS:
         text += f"; no progress for {duration(state.seconds_since_progress)}"
     return text
@@ -152,13 +196,15 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _resumption(event: RunResumed) -> str:
+def _resumption(event: RunResumed) -> list[str]:
+    differences = [f"  other than before: {each}" for each in event.differences]
     if event.checkpoint is None:
-        return f"resumed (attempt {event.attempt}): {event.note}"
-    return (
+        return [f"resumed (attempt {event.attempt}): {event.note}", *differences]
+    return [
         f"resumed from step {event.from_step} (attempt {event.attempt}, {event.checkpoint}): "
-        f"{event.note}"
-    )
+        f"{event.note}",
+        *differences,
+    ]
 
 
 def _epoch(event: EpochFinished, state: RunState) -> str:

@@ -14,8 +14,10 @@ from ecotui.events import (
     BestCheckpointChanged,
     CheckpointDropped,
     CheckpointSaved,
+    CheckpointVerified,
     CheckReported,
     CommandAnswered,
+    ConfigChanged,
     DatasetDescribed,
     EngineLost,
     EngineStarted,
@@ -26,13 +28,18 @@ from ecotui.events import (
     GuardTripped,
     HealthAlerted,
     Heartbeat,
+    LoaderRebuilt,
     LogWritten,
+    RunContinued,
     RunFailed,
     RunFinished,
+    RunPaused,
     RunResumed,
     RunStarted,
     RunStopped,
     SampleSetAside,
+    SavingFailed,
+    SavingRestored,
     SetupAdvanced,
     StageAdvanced,
     StageFinished,
@@ -42,6 +49,10 @@ from ecotui.events import (
 )
 from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
 from ecotui.series import Series
+from ecotui.stages import StageProgress, advanced, closed
+from ecotui.standing import Standing, turned
+
+__all__ = ["Alert", "Ending", "Phase", "RunState", "StageProgress", "fold"]
 
 Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
 Alert = HealthAlerted | GuardTripped | GuardRecovered
@@ -54,23 +65,6 @@ MAX_CLASSES = 100
 MAX_OPEN_STAGES = 8
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class StageProgress:
-    """How far an open stage has come.
-
-    Attributes:
-        name: Of the stage.
-        total: Units to come; 0 when unknown.
-        unit: What is counted, in the plural.
-        done: Units done.
-    """
-
-    name: str
-    total: int
-    unit: str
-    done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +131,8 @@ class RunState:
     num_logs: int = 0
     answer: CommandAnswered | None = None
     """To the last command."""
+    standing: Standing = Standing()
+    """Paused, saved or not, changed, resumed."""
 
     description: DatasetDescribed | None = None
     export: ExportWritten | None = None
@@ -185,7 +181,7 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
         case Heartbeat():
             return replace(state, seconds_since_progress=event.seconds_since_progress)
         case StageAdvanced():
-            return replace(state, stages=_advanced(state.stages, event))
+            return replace(state, stages=advanced(state.stages, event))
         case StageStarted():
             opened = StageProgress(event.stage, event.total, event.unit)
             return replace(
@@ -194,7 +190,7 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
                 layers=on_watch(state.layers, event.stage),
             )
         case StageFinished():
-            return replace(state, stages=_closed(state.stages, event.stage))
+            return replace(state, stages=closed(state.stages, event.stage))
         case EngineStarted():
             return _begun(state, event)
         case SetupAdvanced():
@@ -215,7 +211,16 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
             return replace(state, checkpoints=saved, last_checkpoint=event.path)
         case CheckpointDropped():
             left = tuple(saved for saved in state.checkpoints if saved.path != event.path)
-            return replace(state, checkpoints=left)
+            return replace(state, checkpoints=left, standing=turned(state.standing, event))
+        case ConfigChanged():
+            return _changed(state, event)
+        case LoaderRebuilt():
+            layers = marked(state.layers, 4, "acted", event.what)
+            return replace(state, layers=layers, standing=turned(state.standing, event))
+        case (
+            RunPaused() | RunContinued() | CheckpointVerified() | SavingFailed() | SavingRestored()
+        ):
+            return replace(state, standing=turned(state.standing, event))
         case SampleSetAside():
             aside = _kept(state.set_aside, event, MAX_REMARKS)
             return replace(
@@ -286,7 +291,17 @@ def _begun(state: RunState, event: EngineStarted) -> RunState:
         ending=None,
         pace_start=None,
         seconds_since_progress=0.0,
+        standing=state.standing.anew(),
     )
+
+
+def _changed(state: RunState, event: ConfigChanged) -> RunState:
+    """A setting that the facts name is another one in them too."""
+    facts, epochs = state.facts, state.epochs
+    if event.key == "train.epochs" and event.new.isdecimal():
+        epochs = int(event.new)
+        facts = None if facts is None else facts.model_copy(update={"epochs": epochs})
+    return replace(state, facts=facts, epochs=epochs, standing=turned(state.standing, event))
 
 
 def _resumed(state: RunState, event: RunResumed) -> RunState:
@@ -301,6 +316,7 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
         val_loss=state.val_loss.truncated(step),
         val_accuracy=state.val_accuracy.truncated(step),
         macro_f1=state.macro_f1.truncated(step),
+        standing=turned(state.standing, event),
     )
 
 
@@ -354,20 +370,6 @@ def _bettered(state: RunState, event: BestCheckpointChanged) -> RunState:
     validation = state.validation
     same = validation is not None and validation.epoch == event.epoch
     return replace(state, best=event, best_validation=validation if same else None)
-
-
-def _advanced(stages: tuple[StageProgress, ...], event: StageAdvanced) -> tuple[StageProgress, ...]:
-    return tuple(
-        replace(stage, done=event.done) if stage.name == event.stage else stage for stage in stages
-    )
-
-
-def _closed(stages: tuple[StageProgress, ...], name: str) -> tuple[StageProgress, ...]:
-    """Close the innermost stage of that name, and those within it."""
-    for index in range(len(stages) - 1, -1, -1):
-        if stages[index].name == name:
-            return stages[:index]
-    return stages
 
 
 def _kept(earlier: tuple[_T, ...], newest: _T, limit: int) -> tuple[_T, ...]:

@@ -115,16 +115,17 @@ class Control:
             self._flag.reason = "the program that started the run has died"
 
     def _answer(self, command: AnyCommand) -> None:
+        why = self._obey(command)
         self._emit(
             CommandAnswered(
                 command_id=visible(command.id),
                 command=command.kind,
-                accepted=True,
-                why=self._obey(command),
+                accepted=why is not None,
+                why=why or "this version of the engine cannot do that",
             )
         )
 
-    def _obey(self, command: AnyCommand) -> str:
+    def _obey(self, command: AnyCommand) -> str | None:
         match command:
             case StopRun():
                 self._flag.reason = visible(command.reason)
@@ -135,3 +136,5 @@ class Control:
             case DetachRun():
                 self._owner_pid = None
                 return "the run goes on alone"
+            case _:
+                return None
