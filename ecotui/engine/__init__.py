@@ -10,7 +10,7 @@ Floors inside, each importing only from those below it:
     evaluate, guards
     control, environment, train_state, machine, known_causes
     versions, probing                       what diagnose measures
-    checkpoint, data, model, optim, loss, compute, meter, verdicts    the parts
+    checkpoint, tensors, data, model, optim, loss, compute, meter, verdicts
     emit, input_spec, randomness
     seeds, probe_script
 """

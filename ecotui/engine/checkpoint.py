@@ -3,7 +3,8 @@
 A directory is written under a hidden name, each file flushed to the disk, the
 manifest last; then it gets its name by one rename. Files replaced one by one
 can end up from different steps (9 of 30 kills, measured); a directory cannot.
-No pickle: tensors are safetensors, everything else JSON.
+No pickle: tensors are safetensors, everything else JSON. Knows bytes only, and
+needs no torch.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
-
 from ecotui import __version__
 
 MANIFEST = "MANIFEST.json"
@@ -29,8 +27,6 @@ FORMAT_VERSION = 1
 STEP_PATTERN = re.compile(r"step-(\d{10})-[0-9a-f]{8}")
 BEST_PREFIX = "best_model_"
 _WRITING_PREFIX, _DROPPING_PREFIX = ".tmp-", ".del-"
-
-Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +44,6 @@ class Committed:
 
 class BadCheckpointError(Exception):
     """A checkpoint is not what its manifest says."""
-
-
-def snapshot(tensors: Mapping[str, torch.Tensor]) -> Tensors:
-    """Return copies in host memory that training cannot change any more.
-
-    Weights that share memory are copied apart, which safetensors demands.
-    """
-    return {
-        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
-    }
-
-
-def encode_tensors(tensors: Tensors) -> bytes:
-    """Return tensors as a safetensors file."""
-    encoded: bytes = safetensors.torch.save(tensors)
-    return encoded
 
 
 def encode_json(record: Mapping[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from ecotui.engine import checkpoint
 from ecotui.engine.emit import Emit
 from ecotui.engine.evaluate import Evaluation
 from ecotui.engine.input_spec import InputSpec
+from ecotui.engine.tensors import encode_tensors, snapshot
 from ecotui.engine.train_state import LoopState, Trainable, collect_files
 from ecotui.events import BestCheckpointChanged, CheckpointDropped, CheckpointSaved
 
@@ -115,9 +116,7 @@ class Saver:
         name = f"{checkpoint.BEST_PREFIX}epoch{epoch}_acc{percentage:.2f}"
         files = {
             "config.json": _timm_config(judged, spec, class_names),
-            "model.safetensors": checkpoint.encode_tensors(
-                checkpoint.snapshot(judged.state_dict())
-            ),
+            "model.safetensors": encode_tensors(snapshot(judged.state_dict())),
         }
         value = evaluation.metric(metric)
         facts = {

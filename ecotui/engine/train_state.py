@@ -19,7 +19,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ecotui.engine.checkpoint import Tensors, encode_json, encode_tensors, snapshot
+from ecotui.engine.checkpoint import encode_json
+from ecotui.engine.tensors import Tensors, encode_tensors, snapshot
 
 LOOP_FILE = "loop.json"
 _GROUP_MARK = "group-"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecotui.engine import checkpoint
+from ecotui.engine import checkpoint, tensors
 from ecotui.engine.checkpoint import BadCheckpointError, commit, list_steps, step_name, verify
 
 FILES = {"model.safetensors": b"weights" * 100, "loop.json": b"{}"}
@@ -117,8 +117,8 @@ def test_the_best_of_the_latest_step_is_found(tmp_path: Path) -> None:
 
 def test_a_snapshot_does_not_follow_training_and_ties_are_cut() -> None:
     weight = torch.ones(3)
-    copied = checkpoint.snapshot({"a": weight, "b": weight})
+    copied = tensors.snapshot({"a": weight, "b": weight})
     weight.zero_()
     assert copied["a"].sum() == 3
     assert copied["a"].data_ptr() != copied["b"].data_ptr()
-    assert checkpoint.encode_tensors(copied)
+    assert tensors.encode_tensors(copied)
