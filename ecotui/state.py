@@ -30,6 +30,10 @@ from ecotui.events import (
     Heartbeat,
     LoaderRebuilt,
     LogWritten,
+    RepairFinished,
+    RepairPlanned,
+    RepairSaid,
+    RepairStepStarted,
     RunContinued,
     RunFailed,
     RunFinished,
@@ -48,6 +52,7 @@ from ecotui.events import (
     ValidationFinished,
 )
 from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
+from ecotui.repair_log import Repair, repaired
 from ecotui.series import Series
 from ecotui.stages import StageProgress, advanced, closed
 from ecotui.standing import Standing, turned
@@ -136,6 +141,7 @@ class RunState:
 
     description: DatasetDescribed | None = None
     export: ExportWritten | None = None
+    repair: Repair = Repair()
     ending: Ending | None = None
     heard_at: float = 0.0
     """When the engine was last heard of."""
@@ -166,7 +172,7 @@ class RunState:
         return max(0.0, seconds_a_step * (self.steps_planned - self.step))
 
 
-def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
+def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR0915
     """Return the state after one more event.
 
     An ending absorbs: only the start of a later attempt changes anything after it.
@@ -260,6 +266,8 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
             return replace(state, description=event.model_copy(update={"class_names": names}))
         case ExportWritten():
             return replace(state, export=event)
+        case RepairPlanned() | RepairStepStarted() | RepairSaid() | RepairFinished():
+            return replace(state, repair=repaired(state.repair, event))
         case RunFinished():
             layers = settled(state.layers)
             return replace(state, phase="finished", ending=event, stages=(), layers=layers)
