@@ -55,12 +55,11 @@ from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_w
 from ecotui.repair_log import Repair, repaired
 from ecotui.series import Series
 from ecotui.stages import StageProgress, advanced, closed
-from ecotui.standing import Standing, turned
+from ecotui.standing import Alert, Standing, turned
 
 __all__ = ["Alert", "Ending", "Phase", "RunState", "StageProgress", "fold"]
 
 Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
-Alert = HealthAlerted | GuardTripped | GuardRecovered
 Ending = RunFinished | RunStopped | RunFailed | EngineLost
 
 MAX_REMARKS = 200
@@ -222,10 +221,10 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
             return _changed(state, event)
         case LoaderRebuilt():
             layers = marked(state.layers, 4, "acted", event.what)
-            return replace(state, layers=layers, standing=turned(state.standing, event))
-        case (
-            RunPaused() | RunContinued() | CheckpointVerified() | SavingFailed() | SavingRestored()
-        ):
+            return _alerted(replace(state, layers=layers), event)
+        case SavingFailed() | SavingRestored():
+            return _alerted(state, event)
+        case RunPaused() | RunContinued() | CheckpointVerified():
             return replace(state, standing=turned(state.standing, event))
         case SampleSetAside():
             aside = _kept(state.set_aside, event, MAX_REMARKS)
@@ -303,6 +302,17 @@ def _begun(state: RunState, event: EngineStarted) -> RunState:
     )
 
 
+def _alerted(
+    state: RunState, event: SavingFailed | SavingRestored | LoaderRebuilt | RunResumed
+) -> RunState:
+    return replace(
+        state,
+        alerts=_kept(state.alerts, event, MAX_REMARKS),
+        num_alerts=state.num_alerts + isinstance(event, SavingFailed | LoaderRebuilt),
+        standing=turned(state.standing, event),
+    )
+
+
 def _changed(state: RunState, event: ConfigChanged) -> RunState:
     """A setting that the facts name is another one in them too."""
     facts, epochs = state.facts, state.epochs
@@ -316,7 +326,7 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
     """What was stated of steps after the checkpoint has not happened any more."""
     step = event.from_step
     return replace(
-        state,
+        _alerted(state, event),
         step=step,
         epoch=event.epoch,
         train_loss=state.train_loss.truncated(step),
@@ -324,7 +334,6 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
         val_loss=state.val_loss.truncated(step),
         val_accuracy=state.val_accuracy.truncated(step),
         macro_f1=state.macro_f1.truncated(step),
-        standing=turned(state.standing, event),
     )
 
 
