@@ -27,11 +27,14 @@ from ecotui.engine.data.sampler import Key
 from ecotui.engine.data.workers import STACKS_SIGNAL
 from ecotui.text import visible
 
-STACKS_SECONDS = 0.3
+STACKS_SECONDS = 0.2
 """How long workers get to write down their stacks before they are ended."""
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.2
 """How long workers may take to leave when they are asked to, before they are killed."""
+
+DEATH_SECONDS = 1.0
+"""How long the kernel may take to end a process."""
 
 _GUESSES = {
     "SIGKILL": ", often the system running out of memory",
@@ -158,10 +161,11 @@ class WorkerPool:
         by anybody: it is left to vanish when its read does.
         """
         processes = [worker.process for worker in self._workers]
-        for end in (BaseProcess.terminate, BaseProcess.kill):
+        steps = ((BaseProcess.terminate, GRACE_SECONDS), (BaseProcess.kill, DEATH_SECONDS))
+        for end, seconds in steps:
             for process in processes:
                 end(process)
-            deadline = time.monotonic() + GRACE_SECONDS
+            deadline = time.monotonic() + seconds
             for process in processes:
                 process.join(max(0.0, deadline - time.monotonic()))
         for worker in self._workers:
@@ -225,7 +229,7 @@ def _answer(worker: _Worker, record: Record, descriptor: int | None) -> tuple[in
 
 
 def _death(worker: _Worker) -> LoaderFault:
-    worker.process.join(GRACE_SECONDS)
+    worker.process.join(DEATH_SECONDS)
     status = worker.process.exitcode
     if status is None:
         how = "closed its connection"

@@ -26,7 +26,7 @@ AHEAD = 2
 ATTEND_SECONDS = 0.25
 """How often a wait is interrupted to look at other things."""
 
-_ENDS = {"died": "a worker died reading it, twice", "hung": "reading it never ended, twice"}
+_ENDS = {"died": "a worker died reading it", "hung": "reading it never ended"}
 
 
 class Supply:
@@ -178,7 +178,9 @@ class Supply:
         what = self._told(fault)
         if self._pool is not None:
             self._pool.dump_stacks()
+            self._supervision.attend()
             self._end_pool()
+            self._supervision.attend()
         self._supervision.spend(what)
         before, self._workers = self._workers, fewer_workers(self._workers, fault)
         if self._blame.put(fault) and fault.sample_id is not None:
