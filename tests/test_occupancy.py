@@ -52,13 +52,11 @@ def test_a_resumption_in_the_foreground_leaves_no_zombie(
 ) -> None:
     """The engine's last event comes before its exit: who leaves between leaves a zombie."""
     from ecotui import headless, verbs
-    from ecotui.printing import Style
 
     engine = stand_in("finishes")
     monkeypatch.setattr(verbs, "resumable", lambda reference, runs_dir: engine.run)
     monkeypatch.setattr(session, "launch", lambda run, owned: engine)
     code = verbs.resume("it", None, style=headless.choose_style(json=False, quiet=True))
     assert code == ExitCode.DONE
-    assert Style.QUIET
     with pytest.raises(ChildProcessError):
         os.waitpid(engine._process.pid, os.WNOHANG)  # type: ignore[union-attr]
