@@ -18,6 +18,7 @@ from ecotui.errors import EcoError, ExitCode, UsageError
 from ecotui.events import CommandAnswered, RunStarted
 from ecotui.jobs import ExportJob
 from ecotui.narration import progress
+from ecotui.occupancy import occupied
 from ecotui.paths import RunDir, choose_runs_dir, find_run, list_runs, shipped_configs
 from ecotui.printing import Style
 from ecotui.runs_table import glance, row_of, size_of, table_lines
@@ -81,11 +82,7 @@ def resumable(reference: str, runs_dir: str | None) -> RunDir:
     """
     found = find_run(reference, choose_runs_dir(runs_dir))
     if lock.is_held(found.lock):
-        raise UsageError(
-            f"run {found.run_id} is running",
-            "a run that was stopped, failed or lost",
-            f"watch it: ecotui attach {found.run_id}",
-        )
+        raise occupied(found.run_id, lock.read_holder(found.lock))
     if row_of(found).state == "finished":
         raise UsageError(
             f"run {found.run_id} has finished all it was asked for",
@@ -102,7 +99,11 @@ def resume(reference: str, runs_dir: str | None, *, style: Style) -> int:
         UsageError: No such run, it is alive, or it has nothing left to do.
     """
     engine = session.launch(resumable(reference, runs_dir), owned=True)
-    return headless.follow(engine, style=style, owner=True)
+    try:
+        return headless.follow(engine, style=style, owner=True)
+    finally:
+        if engine.ended:
+            engine.wait_until_gone()
 
 
 def runs(runs_dir: str | None, *, as_json: bool) -> int:

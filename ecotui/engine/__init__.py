@@ -12,5 +12,5 @@ Floors inside, each importing only from those below it:
     versions, probing                       what diagnose measures
     checkpoint, tensors, data, model, optim, loss, compute, meter, verdicts
     emit, input_spec, randomness
-    seeds, probe_script
+    seeds, probe_script, awake
 """

@@ -19,9 +19,11 @@ from types import FrameType
 
 from ecotui import __version__, lock
 from ecotui.commands import StopRun, read_commands
+from ecotui.engine.awake import kept_awake
 from ecotui.engine.control import Control, Progress, StopFlag
 from ecotui.errors import ExitCode
 from ecotui.events import EngineStarted, Heartbeat
+from ecotui.occupancy import who
 from ecotui.paths import RunDir
 from ecotui.stream import EventWriter
 
@@ -35,7 +37,7 @@ def main() -> int:
     try:
         held = lock.acquire(run.lock)
     except lock.AlreadyHeldError as error:
-        print(f"another engine works here: {error.holder}", file=sys.stderr)  # noqa: T201
+        print(f"another engine works here: {who(error.holder)}", file=sys.stderr)  # noqa: T201
         return ExitCode.ERROR
     flag = StopFlag()
     attempt = 1 + _count_attempts(run)
@@ -57,7 +59,8 @@ def main() -> int:
     try:
         from ecotui.engine.runner import run_job  # noqa: PLC0415 - after the first event
 
-        return run_job(run, control, writer, attempt=attempt)
+        with kept_awake():
+            return run_job(run, control, writer, attempt=attempt)
     finally:
         writer.sync()
         held.release()

@@ -1,6 +1,6 @@
 """What a child process tries, one behaviour after the other; run by its text, never imported.
 
-`python -c TEXT STEP,STEP DEVICE LIMIT_SECONDS`. Needs the standard library alone until a
+`python -c TEXT STEP,STEP DEVICE LIMIT_SECONDS PARENT_PID`. Needs the standard library alone until a
 step imports something, so that it starts where nothing else does. Tells each step as it
 begins and ends, as a JSON line on stdout: what is missing names the step that Python died of.
 """
@@ -12,6 +12,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 from typing import Any
 
 
@@ -90,9 +92,28 @@ STEPS = {
 }
 
 
+def leave_with(parent: int) -> None:
+    """End this process when the one that asks has died, however it died."""
+    if sys.platform.startswith("linux"):
+        kernel = importlib.import_module("ctypes").CDLL(None)
+        kernel.prctl(1, signal.SIGKILL, 0, 0, 0)  # 1: PR_SET_PDEATHSIG
+    else:
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def watch(parent: int) -> None:
+    """Look every half second whether the parent lives."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def main() -> None:
     """Try the steps named; without torch there is nothing more to try."""
     names, device, limit_seconds = sys.argv[1].split(","), sys.argv[2], sys.argv[3]
+    leave_with(int(sys.argv[4]))
     # Should nobody wait any more, even a hang in native code ends.
     signal.alarm(int(float(limit_seconds)) + 5)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -115,7 +115,15 @@ class Probe:
         limit = str(self._limit_seconds)
         return _Child(
             subprocess.Popen(
-                [self._python, "-c", script, ",".join(steps), self._device, limit],
+                [
+                    self._python,
+                    "-c",
+                    script,
+                    ",".join(steps),
+                    self._device,
+                    limit,
+                    str(os.getpid()),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

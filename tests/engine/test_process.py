@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,7 +92,8 @@ def test_a_signal_saves_and_stops_and_a_hang_up_is_nothing(run: RunDir, start: S
     assert lock.is_held(run.lock)
     second = start()
     assert second.wait(WAIT_SECONDS) == ExitCode.ERROR
-    assert "another engine" in run.log.read_text()
+    refusal = rf"another engine works here: process {engine.pid} on {socket.gethostname()}, for \d+"
+    assert re.search(refusal, run.log.read_text())
     engine.send_signal(signal.SIGHUP)
     time.sleep(0.3)
     assert engine.poll() is None
