@@ -46,6 +46,7 @@ from ecotui.events import (
     StageStarted,
     StepsTaken,
     ValidationFinished,
+    WeightsImported,
 )
 from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
 from ecotui.series import Series
@@ -136,6 +137,7 @@ class RunState:
 
     description: DatasetDescribed | None = None
     export: ExportWritten | None = None
+    imported: WeightsImported | None = None
     ending: Ending | None = None
     heard_at: float = 0.0
     """When the engine was last heard of."""
@@ -166,7 +168,7 @@ class RunState:
         return max(0.0, seconds_a_step * (self.steps_planned - self.step))
 
 
-def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
+def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR0915
     """Return the state after one more event.
 
     An ending absorbs: only the start of a later attempt changes anything after it.
@@ -256,10 +258,12 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
         case CommandAnswered():
             return replace(state, answer=event)
         case DatasetDescribed():
-            names = event.class_names[:MAX_CLASSES]
-            return replace(state, description=event.model_copy(update={"class_names": names}))
+            described = {"class_names": event.class_names[:MAX_CLASSES]}
+            return replace(state, description=event.model_copy(update=described))
         case ExportWritten():
             return replace(state, export=event)
+        case WeightsImported():
+            return replace(state, imported=event)
         case RunFinished():
             layers = settled(state.layers)
             return replace(state, phase="finished", ending=event, stages=(), layers=layers)

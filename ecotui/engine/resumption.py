@@ -21,7 +21,9 @@ EXACT = "same machine, versions and data: bit-exact"
 
 def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
     """Return what a manifest says of a run, for a later attempt to compare."""
+    started_from = {"weights": parts.built.weights_sha256} if parts.built.weights_sha256 else {}
     return {
+        **started_from,
         "run_id": run.run_id,
         "environment": describe_environment(parts.compute),
         "data": hashlib.sha256(run.split.read_bytes()).hexdigest(),
@@ -73,6 +75,8 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
             f"the classes {listed(map(str, saved.get('classes', ())))}",
             "put the folders back as they were, or start a new run",
         )
+    if "weights" in saved:  # of the file that the run began with; nobody reads it again
+        facts["weights"] = saved["weights"]
     loop = restore(path, parts.trainable)
     parts.schedule.set_step(loop.step)
     _cut_metrics(run, loop.epoch)
