@@ -109,11 +109,12 @@ def import_lines(imported: WeightsImported) -> list[str]:
         f"{imported.num_parameters / 1e6:,.1f} million parameters{under}",
     ]
     if imported.num_classes is not None:
-        lines.append(f"its classifier tells {counted(imported.num_classes, 'class', 'classes')}")
-    if imported.num_left_out:
         lines.append(
-            f"left out: {counted(imported.num_left_out, 'entry', 'entries')} that hold no tensor"
+            f"its classifier tells {counted(imported.num_classes, 'class', 'classes')} apart"
         )
+    if imported.num_left_out:
+        entries = counted(imported.num_left_out, "entry that is", "entries that are")
+        lines.append(f"left out: {entries} no tensor")
     name = "model.name=MODEL"
     if imported.model is not None:
         lines.append(f"model {visible(imported.model)}: {visible(imported.fitting)} fit")

@@ -44,7 +44,8 @@ def read_pickle(data: bytes, members: Mapping[str, Member]) -> Any:
         return _Machine(members).run(data)
     except FaultError as fault:
         raise refused(f"the file is no plain file of weights: {fault}") from None
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError):
+    # pickletools warns of escapes in names, which is an exception where warnings are.
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, Warning):
         raise refused("the file's table of weights is damaged") from None
 
 
@@ -85,6 +86,8 @@ class _Machine:
                 raise FaultError("its table does not begin as torch.save's do")
             if name == "STOP":
                 return self._result(position or 0, len(data))
+            if name == "GLOBAL" and not data.startswith(_written(str(argument)), position):
+                raise FaultError("it spells a name so that it reads otherwise than it runs")
             self._act(name, argument)
         raise FaultError("its table has no end")
 
@@ -171,6 +174,11 @@ class _Machine:
         if index > MAX_OPCODES:
             raise FaultError("it remembers more than it has")
         self._memo[index] = self._stack[-1]
+
+
+def _written(name: str) -> bytes:
+    """Return how a name must be written: pickletools undoes escapes that unpicklers take as is."""
+    return b"c" + name.replace(" ", "\n", 1).encode() + b"\n"
 
 
 def _check_inert(items: list[Any]) -> None:
