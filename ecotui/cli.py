@@ -237,6 +237,23 @@ def export(run: str, runs_dir: str | None, form: str, output: str | None) -> int
     return verbs.export(run, runs_dir, form=form, output=output)
 
 
+@cli.command("import-weights", context_settings=_CONTEXT)
+@click.argument("file")
+@click.option(
+    "--output", metavar="FILE.safetensors", help="Where to; must not exist. [beside FILE]"
+)
+@click.option("--model", metavar="NAME", help="Say how well they fit this model of timm.")
+@_runs_dir
+@_json
+def import_weights(
+    file: str, output: str | None, model: str | None, runs_dir: str | None, as_json: bool
+) -> int:
+    """Make FILE (.pth, .pt, .bin, .safetensors), whoever made it, safe to train from."""
+    from ecotui import weights_verbs
+
+    return weights_verbs.import_weights(file, output, model, runs_dir, as_json=as_json)
+
+
 @cli.group(context_settings=_CONTEXT)
 def config() -> None:
     """Show, check or write configurations."""

@@ -28,6 +28,12 @@ MAX_FILE_BYTES = 1_000_000
 MAX_KEY_PARTS = 8
 """A key with more dots is no setting; it would be built as so many nested tables."""
 
+_PATHS = (
+    ("data", "root", "the folder of photos to train on"),
+    ("model", "weights", "the .safetensors file to start from"),
+)
+"""Settings that are paths, and what they should name."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
@@ -197,7 +203,7 @@ def _read_layer(path: Path) -> Layer:
             'lines such as  epochs = 20  and  name = "resnet18"  under [section] headings',
             "correct that line; ecotui config show digits prints a whole example",
         ) from None
-    _resolve_root(table, path.absolute().parent)
+    _resolve_paths(table, path.absolute().parent)
     return Layer(label, table, source)
 
 
@@ -219,7 +225,7 @@ def _settings_layer(settings: Sequence[str]) -> Layer:
                 "a key is either a section or a value",
                 "remove one of them",
             )
-    _resolve_root(table, Path.cwd())
+    _resolve_paths(table, Path.cwd())
     return Layer("--set", table, "")
 
 
@@ -260,20 +266,21 @@ def _fits(annotation: Any, value: object) -> bool:
     return True
 
 
-def _resolve_root(table: Table, folder: Path) -> None:
-    data = table.get("data")
-    if not isinstance(data, dict):
-        return
-    root = data.get("root")
-    if not isinstance(root, str) or not root or root.startswith(DEMO_PREFIX):
-        return
-    if "\0" in root:
-        raise UsageError(
-            f"data.root = {visible(repr(root), limit=80)} holds a NUL, which no path can",
-            "the folder of photos to train on",
-            "correct data.root",
-        )
-    data["root"] = os.path.abspath(folder / expanded(root))
+def _resolve_paths(table: Table, folder: Path) -> None:
+    """Make the paths in a layer absolute: they are relative to where it stands."""
+    for section, name, wanted in _PATHS:
+        values = table.get(section)
+        written = values.get(name) if isinstance(values, dict) else None
+        if not isinstance(written, str) or not written or written.startswith(DEMO_PREFIX):
+            continue
+        if "\0" in written:
+            shown = visible(repr(written), limit=80)
+            raise UsageError(
+                f"{section}.{name} = {shown} holds a NUL, which no path can",
+                wanted,
+                f"correct {section}.{name}",
+            )
+        table[section][name] = os.path.abspath(folder / expanded(written))
 
 
 def _merge(into: Table, table: Table) -> None:

@@ -47,6 +47,8 @@ def validate(reference: str, settings: Sequence[str]) -> int:
     loaded = load_config(reference, settings)
     config = loaded.config
     start = "from published weights" if config.model.pretrained else "from scratch"
+    if config.model.weights is not None:
+        start = f"from {visible(config.model.weights)}"
     click.echo(
         f"{visible(loaded.path)} is valid: {visible(config.model.name)} {start}, "
         f"{counted(config.train.epochs, 'epoch')}, data in {visible(config.data.root)}"

@@ -31,7 +31,7 @@ The loop in pseudocode, each event at its place:
     at any time: Heartbeat, LogWritten, HealthAlerted, CommandAnswered
 
 A short job states EngineStarted, SetupAdvanced, what it found or made
-(DatasetDescribed, ExportWritten), and RunFinished. A repair examines, states RepairPlanned,
+(DatasetDescribed, ExportWritten, WeightsImported), and RunFinished. A repair examines, states RepairPlanned,
 then RepairStepStarted and RepairSaid for each command, examines again, and states
 RepairFinished.
 
@@ -308,6 +308,30 @@ class ExportWritten(Event):
     num_bytes: int
 
 
+class WeightsImported(Event):
+    """Weights from outside were looked through and written as safetensors (the import job)."""
+
+    kind: Literal["weights_imported"] = "weights_imported"
+    path: str
+    source: str
+    form: Literal["torch", "safetensors"]
+    """Of the source: an archive of `torch.save`, or safetensors."""
+    found_under: str
+    """The keys of the state dict in the source, joined by dots; empty where it is the file."""
+    num_tensors: int
+    num_parameters: int
+    """Numbers in all tensors."""
+    num_bytes: int
+    num_classes: int | None
+    """Of the classifier; null where none was found."""
+    num_left_out: int
+    """Entries of the state dict that are no tensors."""
+    model: str | None
+    """The model they were compared with; null where none was named."""
+    fitting: str | None
+    """How many of its tensors fit, in words."""
+
+
 AnyEvent = Annotated[
     EngineStarted
     | SetupAdvanced
@@ -344,6 +368,7 @@ AnyEvent = Annotated[
     | RepairSaid
     | RepairFinished
     | ExportWritten
+    | WeightsImported
     | RunFinished
     | RunStopped
     | RunFailed

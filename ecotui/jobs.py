@@ -1,7 +1,7 @@
 """What an engine can be asked to do in a directory of its own: `job.json`.
 
-Training is the job of a run directory; exporting weights and describing a
-folder of photos are short jobs with directories under `.jobs`.
+Training is the job of a run directory; exporting and importing weights and
+describing a folder of photos are short jobs with directories under `.jobs`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,20 @@ class ExportJob(BaseModel):
     """`pth`: a plain state dict; `timm`: a folder that `timm` loads as `local-dir:`."""
     output: str
     """Absolute path to write: a file for `pth`, a folder for `timm`; must not exist."""
+
+
+class ImportJob(BaseModel):
+    """Write weights from outside as a safetensors file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["import"] = "import"
+    source: str
+    """Absolute path of the file."""
+    output: str
+    """Absolute path of the .safetensors file to write; must not exist."""
+    model: str | None = None
+    """The timm model that they should fit, where that is to be looked at."""
 
 
 class DescribeJob(BaseModel):
@@ -66,7 +80,7 @@ class PreflightJob(BaseModel):
 
 
 Job = Annotated[
-    TrainJob | ExportJob | DescribeJob | DiagnoseJob | PreflightJob,
+    TrainJob | ExportJob | ImportJob | DescribeJob | DiagnoseJob | PreflightJob,
     Field(discriminator="kind"),
 ]
 JOB_ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)

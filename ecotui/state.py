@@ -50,6 +50,7 @@ from ecotui.events import (
     StageStarted,
     StepsTaken,
     ValidationFinished,
+    WeightsImported,
 )
 from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
 from ecotui.repair_log import Repair, repaired
@@ -141,6 +142,7 @@ class RunState:
     description: DatasetDescribed | None = None
     export: ExportWritten | None = None
     repair: Repair = Repair()
+    imported: WeightsImported | None = None
     ending: Ending | None = None
     heard_at: float = 0.0
     """When the engine was last heard of."""
@@ -261,12 +263,14 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
         case CommandAnswered():
             return replace(state, answer=event)
         case DatasetDescribed():
-            names = event.class_names[:MAX_CLASSES]
-            return replace(state, description=event.model_copy(update={"class_names": names}))
+            described = {"class_names": event.class_names[:MAX_CLASSES]}
+            return replace(state, description=event.model_copy(update=described))
         case ExportWritten():
             return replace(state, export=event)
         case RepairPlanned() | RepairStepStarted() | RepairSaid() | RepairFinished():
             return replace(state, repair=repaired(state.repair, event))
+        case WeightsImported():
+            return replace(state, imported=event)
         case RunFinished():
             layers = settled(state.layers)
             return replace(state, phase="finished", ending=event, stages=(), layers=layers)

@@ -6,6 +6,7 @@ who attaches after its end.
 
 from __future__ import annotations
 
+import shlex
 from typing import assert_never
 
 from rich.cells import set_cell_size
@@ -18,6 +19,7 @@ from ecotui.events import (
     RunFinished,
     RunStopped,
     ValidationFinished,
+    WeightsImported,
 )
 from ecotui.paths import RunDir
 from ecotui.state import Ending, RunState
@@ -98,6 +100,30 @@ def verdict_lines(state: RunState, sound: str) -> list[str]:
     return [*as_error(state).lines(), *(f"  {visible(word)}" for word in words)]
 
 
+def import_lines(imported: WeightsImported) -> list[str]:
+    """Return what was imported, and how to train from it."""
+    under = f", found under '{visible(imported.found_under)}'" if imported.found_under else ""
+    lines = [
+        f"written: {visible(imported.path)} ({bytes_size(imported.num_bytes)})",
+        f"{counted(imported.num_tensors, 'tensor')}, "
+        f"{imported.num_parameters / 1e6:,.1f} million parameters{under}",
+    ]
+    if imported.num_classes is not None:
+        lines.append(
+            f"its classifier tells {counted(imported.num_classes, 'class', 'classes')} apart"
+        )
+    if imported.num_left_out:
+        entries = counted(imported.num_left_out, "entry that is", "entries that are")
+        lines.append(f"left out: {entries} no tensor")
+    name = "model.name=MODEL"
+    if imported.model is not None:
+        lines.append(f"model {visible(imported.model)}: {visible(imported.fitting)} fit")
+        name = f"model.name={imported.model}"
+    weights = f"model.weights={imported.path}"
+    command = ("ecotui", "CONFIG", "--set", name, "--set", weights)
+    return [*lines, f"to train from it: {visible(shlex.join(command))}"]
+
+
 def _finished(state: RunState, ending: RunFinished, run: RunDir) -> list[str]:
     if ending.why == "job":
         return _job_lines(state)
@@ -113,6 +139,8 @@ def _finished(state: RunState, ending: RunFinished, run: RunDir) -> list[str]:
 
 
 def _job_lines(state: RunState) -> list[str]:
+    if state.imported is not None:
+        return import_lines(state.imported)
     if state.export is not None:
         export = state.export
         size = bytes_size(export.num_bytes)

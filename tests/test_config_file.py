@@ -444,3 +444,18 @@ def test_a_written_config_is_read_back_from_a_file(tmp_path: Path) -> None:
 def test_reading_a_missing_file_back_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         parse_file(tmp_path / "config.toml")
+
+
+def test_weights_are_relative_to_the_file_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    path = folder / "tiny.toml"
+    path.write_text('[data]\nroot = "photos"\n[model]\nweights = "own.safetensors"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load_config(str(path)).config.model.weights == str(folder / "own.safetensors")
+    changed = load_config(str(path), ["model.weights=other.safetensors"]).config
+    assert changed.model.weights == str(tmp_path / "other.safetensors")
+    with pytest.raises(UsageError, match="NUL"):
+        load_config(str(path), ["model.weights=a\0b"])

@@ -94,8 +94,14 @@ class Parts:
                 loader.close()
 
 
-def assemble(config: RunConfig, index: DataIndex, emit: Emit) -> Parts:
+def assemble(config: RunConfig, index: DataIndex, emit: Emit, *, has_state: bool = False) -> Parts:
     """Build all parts of a run for a data set.
+
+    Args:
+        config: As it was asked for.
+        index: The data set.
+        emit: Where the facts go.
+        has_state: A checkpoint is about to be restored: no weights to start from are needed.
 
     Raises:
         UsageError: The model cannot be used as configured.
@@ -108,7 +114,7 @@ def assemble(config: RunConfig, index: DataIndex, emit: Emit) -> Parts:
     apply_process_settings(compute, config.compute)
     emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
     torch.manual_seed(derive_seed(config.train.seed, "weights"))
-    built = build_model(config.model, config.data, len(index.class_names))
+    built = build_model(config.model, config.data, len(index.class_names), has_state=has_state)
     for note in (*index.notes, *built.notes):
         emit(LogWritten(severity="note", message=note))
     for warning in compute.warnings:

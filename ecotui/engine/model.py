@@ -11,6 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import huggingface_hub
@@ -23,8 +24,9 @@ from torch import nn
 
 from ecotui.config import DataConfig, ModelConfig, TrainConfig
 from ecotui.engine.input_spec import InputSpec
+from ecotui.engine.weights import Fit, load_file, told
 from ecotui.errors import EnvironmentFaultError, UsageError
-from ecotui.text import listed, nearest, visible
+from ecotui.text import counted, listed, nearest, visible
 
 HUB_TIMEOUT_SECONDS = 8.0
 """How long the weights' server may take to answer before the run is refused.
@@ -44,20 +46,25 @@ class BuiltModel:
         network: Takes float32 images [B, 3, S, S], gives logits [B, K].
         spec: The input it takes.
         notes: What was decided while building, in words.
+        weights_sha256: Of the file of `model.weights`, where one was loaded.
     """
 
     network: nn.Module
     spec: InputSpec
     notes: tuple[str, ...]
+    weights_sha256: str | None = None
 
 
-def build_model(config: ModelConfig, data: DataConfig, num_classes: int) -> BuiltModel:
+def build_model(
+    config: ModelConfig, data: DataConfig, num_classes: int, *, has_state: bool = False
+) -> BuiltModel:
     """Build a timm model for a number of classes and an input size.
 
     Args:
         config: Name, weights, drop rates.
         data: Input size and preprocessing that the person overrides.
         num_classes: K, the size of the head.
+        has_state: A checkpoint is about to be restored: no weights to start from are needed.
 
     Raises:
         UsageError: No such model, or it cannot be built or run as asked.
@@ -65,6 +72,9 @@ def build_model(config: ModelConfig, data: DataConfig, num_classes: int) -> Buil
     """
     _require_name(config.name)
     preset = _preset(config.name)
+    own_file = None if config.weights is None else Path(config.weights)
+    if has_state or own_file is not None:
+        config = config.model_copy(update={"pretrained": False})
     if config.pretrained:
         require_weights(config.name, preset)
     own_size = int(preset["input_size"][1])
@@ -74,7 +84,33 @@ def build_model(config: ModelConfig, data: DataConfig, num_classes: int) -> Buil
     _check_forward(network, config.name, size, own_size, num_classes)
     if config.gradient_checkpointing:
         _enable_checkpointing(network, config.name)
-    return BuiltModel(network, spec, notes)
+    if has_state or own_file is None:
+        return BuiltModel(network, spec, notes)
+    loaded = load_file(own_file, network, config.name)
+    start = (
+        f"begun from {visible(own_file)} (sha256 {loaded.sha256[:16]}), of which "
+        f"{len(loaded.fit.taken)} of {counted(loaded.fit.num_wanted, 'tensor')} fit; published "
+        "weights (model.pretrained) are not used"
+    )
+    return BuiltModel(network, spec, (*notes, start, *told(loaded.fit)), loaded.sha256)
+
+
+def compare_with(name: str, path: Path, num_classes: int | None, source: str) -> Fit:
+    """Say how well the weights of a safetensors file fit a model, without training anything.
+
+    Args:
+        name: Of the model.
+        path: The file.
+        num_classes: Of the classifier in it; the model's own number where None.
+        source: What to call the file.
+
+    Raises:
+        UsageError: No such model, or the weights are those of another one.
+    """
+    _require_name(name)
+    wanted = {} if num_classes is None else {"num_classes": num_classes}
+    network: nn.Module = timm.create_model(name, pretrained=False, **wanted)
+    return load_file(path, network, name, source=source).fit
 
 
 def make_ema(network: nn.Module, config: TrainConfig) -> Any:

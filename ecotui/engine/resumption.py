@@ -21,7 +21,9 @@ EXACT = "same machine, versions and data: bit-exact"
 
 def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
     """Return what a manifest says of a run, for a later attempt to compare."""
+    started_from = {"weights": parts.built.weights_sha256} if parts.built.weights_sha256 else {}
     return {
+        **started_from,
         "run_id": run.run_id,
         "environment": describe_environment(parts.compute),
         "config": hashlib.sha256(run.resolved.read_bytes()).hexdigest(),
@@ -70,6 +72,8 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
         note = "no checkpoint had been saved: the run begins anew"
         emit(RunResumed(attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note))
         return LoopState()
+    if "weights" in found.facts:  # of the file that the run began with; nobody reads it again
+        facts["weights"] = found.facts["weights"]
     loop = found.apply(parts.trainable)
     parts.schedule.set_step(loop.step)
     _cut_metrics(run, loop.epoch)

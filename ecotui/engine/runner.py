@@ -32,6 +32,7 @@ from ecotui.jobs import (
     DescribeJob,
     DiagnoseJob,
     ExportJob,
+    ImportJob,
     Job,
     PreflightJob,
     TrainJob,
@@ -126,6 +127,10 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
             from ecotui.engine.export import export  # noqa: PLC0415 - torch takes seconds
 
             export(job, emit)
+        case ImportJob():
+            from ecotui.engine.importing import import_weights  # noqa: PLC0415 - rarely asked for
+
+            import_weights(job, run.path, control, emit)
         case DescribeJob():
             from ecotui.engine.describe import describe  # noqa: PLC0415 - needs no torch
 
@@ -154,14 +159,15 @@ def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
         diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
     index = _read_data(config, emit)
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
-    from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
+    from ecotui.engine.checkpoint import clear_leftovers, list_steps  # noqa: PLC0415
     from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
     from ecotui.engine.saving import Saver  # noqa: PLC0415
     from ecotui.engine.train_state import LoopState  # noqa: PLC0415
     from ecotui.engine.trainer import Trainer  # noqa: PLC0415
 
     control.poll(0)
-    parts = assemble(config, index, emit)
+    has_state = is_resumed and bool(list_steps(run.checkpoints))
+    parts = assemble(config, index, emit, has_state=has_state)
     try:
         record(parts, run)
         clear_leftovers(run.checkpoints)

@@ -1,0 +1,1 @@
+"""Files of weights from outside: looked through without torch, then loaded in a confined child."""
