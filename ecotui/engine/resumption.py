@@ -10,13 +10,12 @@ from ecotui.engine import checkpoint
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
+from ecotui.engine.exactness import compare, config_facts
 from ecotui.engine.train_state import LoopState, restore
 from ecotui.errors import EcoError, UsageError
 from ecotui.events import HealthAlerted, RunResumed
 from ecotui.paths import RunDir
 from ecotui.text import counted, listed, visible
-
-EXACT = "same machine, versions and data: bit-exact"
 
 
 def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
@@ -26,6 +25,8 @@ def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
         "environment": describe_environment(parts.compute),
         "data": hashlib.sha256(run.split.read_bytes()).hexdigest(),
         "classes": [visible(name) for name in parts.index.class_names],
+        "exactness": "E2",
+        **config_facts(parts.config),
     }
 
 
@@ -35,7 +36,7 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
     Args:
         parts: Everything built, from the run's resolved configuration.
         run: The run directory.
-        facts: Of this attempt, from `facts_of`.
+        facts: Of this attempt, from `facts_of`; gets the exactness of the continuation.
         attempt: 2 for the first resumption.
         emit: Where the facts go.
 
@@ -64,7 +65,11 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
                 f"see {visible(run.checkpoints / 'quarantine')}, or start a new run",
             )
         note = "no checkpoint had been saved: the run begins anew"
-        emit(RunResumed(attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note))
+        emit(
+            RunResumed(
+                attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note, exactness="E2"
+            )
+        )
         return LoopState()
     saved = checkpoint.verify(path)
     if saved.get("classes") != facts["classes"]:
@@ -74,26 +79,37 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
             "put the folders back as they were, or start a new run",
         )
     loop = restore(path, parts.trainable)
-    parts.schedule.set_step(loop.step)
+    loop.batch_in_epoch = _same_place(loop.batch_in_epoch, saved, parts)
+    parts.schedule.set_step(parts.place(loop.epoch, loop.batch_in_epoch))
     _cut_metrics(run, loop.epoch)
+    continuation = compare(saved, facts)
+    facts["exactness"] = continuation.exactness
     emit(
         RunResumed(
             attempt=attempt,
             from_step=loop.step,
             epoch=loop.epoch,
             checkpoint=str(path.relative_to(run.path)),
-            note=_exactness(saved, facts),
+            note=continuation.note,
+            exactness=continuation.exactness,
+            differences=continuation.differences,
         )
     )
     return loop
 
 
-def _exactness(saved: dict[str, Any], facts: dict[str, Any]) -> str:
-    then, now = saved.get("environment", {}), facts["environment"]
-    other = [key for key in now if then.get(key) != now[key]]
-    if saved.get("data") != facts["data"]:
-        other.append("files of the data set")
-    return f"not bit-exact: other {listed(other)} than before" if other else EXACT
+def _same_place(batches: int, saved: dict[str, Any], parts: Parts) -> int:
+    """Return which batch of the epoch is next, after a change of the batch size too.
+
+    Batches are cut from one order of the samples, so the place is a sample. Where it
+    does not fall on the beginning of a batch of the new size, that batch is begun
+    anew: no sample of the epoch is left out, fewer than one batch are seen twice.
+    """
+    now = parts.config.train.batch_size
+    then = saved.get("config", {}).get("train.batch_size", now)
+    if then == now:
+        return batches
+    return min(batches * int(then) // now, parts.train_loader.steps_per_epoch)
 
 
 def _cut_metrics(run: RunDir, epochs_done: int) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from ecotui.engine.tensors import encode_tensors, snapshot
 from ecotui.engine.train_state import LoopState, Trainable, collect_files
 from ecotui.events import BestCheckpointChanged, CheckpointDropped, CheckpointSaved
 
-Reason = Literal["interval", "epoch", "request", "stop", "end"]
+Reason = Literal["interval", "epoch", "request", "stop", "end", "time_limit"]
 
 
 class Saver:
@@ -62,6 +62,13 @@ class Saver:
     def is_due(self) -> bool:
         """Say whether the interval has passed since the last checkpoint."""
         return time.monotonic() - self._last_saved >= self._interval_seconds
+
+    def attend(self, poll: Callable[[], None]) -> None:
+        """Wait here, looking at requests, where nothing can be saved."""
+
+    def finish(self) -> str | None:
+        """Return the path of the last committed checkpoint, relative to the run."""
+        return self.last_path
 
     def save(self, loop: LoopState, reason: Reason) -> str:
         """Commit the state of this moment and return its path, relative to the run.
