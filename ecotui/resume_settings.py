@@ -68,6 +68,8 @@ class SettingChange:
 def with_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     """Return a run's configuration with settings of a resumption laid over.
 
+    A micro-batch that was the whole batch stays so where only the batch size is named.
+
     Args:
         config: That the run has.
         settings: `key=value`, as on the command line.
@@ -78,6 +80,10 @@ def with_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     layer = settings_layer(settings)
     table: Table = config.model_dump()
     merge(table, layer.table)
+    given = layer.table.get("train", {})
+    was_whole = config.train.micro_batch_size == config.train.batch_size
+    if was_whole and "batch_size" in given and "micro_batch_size" not in given:
+        table["train"]["micro_batch_size"] = given["batch_size"]
     try:
         changed = RunConfig.model_validate(table)
     except ValidationError as error:

@@ -140,13 +140,11 @@ def test_a_pause_lasts_until_it_is_ended_and_saves_meanwhile(
         if len(waits) == 4:
             append_command(harness.path, ContinueRun())
 
-    monkeypatch.setattr(control_module.time, "sleep", sleep)
+    monkeypatch.setattr("ecotui.engine.control.time.sleep", sleep)
     harness.control.poll(7)
     assert desk.done == ["free", "save", "take back"]
-    paused, continued = (
-        next(each for each in harness.events if isinstance(each, kind))
-        for kind in (RunPaused, RunContinued)
-    )
+    (paused,) = [each for each in harness.events if isinstance(each, RunPaused)]
+    (continued,) = [each for each in harness.events if isinstance(each, RunContinued)]
     assert (paused.step, paused.memory_freed) == (7, True)
     assert continued.step == 7
     assert not harness.control.take_save_request()
@@ -163,7 +161,7 @@ def test_a_pause_goes_on_where_the_memory_is_taken(
     append_command(harness.path, PauseRun(free_memory=True))
     steps = iter([ContinueRun(), StopRun(reason="enough")])
     monkeypatch.setattr(
-        control_module.time, "sleep", lambda _: append_command(harness.path, next(steps))
+        "ecotui.engine.control.time.sleep", lambda _: append_command(harness.path, next(steps))
     )
     with pytest.raises(StopRequested, match="enough"):
         harness.control.poll(1)
@@ -179,7 +177,7 @@ def test_a_signal_ends_a_pause_and_the_run(tmp_path: Path, monkeypatch: pytest.M
     def signalled(seconds: float) -> None:
         harness.flag.reason = "received SIGTERM"
 
-    monkeypatch.setattr(control_module.time, "sleep", signalled)
+    monkeypatch.setattr("ecotui.engine.control.time.sleep", signalled)
     with pytest.raises(StopRequested, match="SIGTERM"):
         harness.control.poll(1)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from ecotui.commands import SaveCheckpoint, StopRun, append_command
-from ecotui.engine import signals
 from ecotui.engine.control import TIME_LIMIT, StopFlag
 from ecotui.engine.signals import catch_signals, stops_asked
 from ecotui.errors import ExitCode
@@ -27,7 +26,7 @@ def _stay(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def leave(code: int) -> None:
         raise LeftError(code)
 
-    monkeypatch.setattr(signals.os, "_exit", leave)
+    monkeypatch.setattr("ecotui.engine.signals.os._exit", leave)
     earlier = {each: signal.getsignal(each) for each in (TERM, INT, USR1, signal.SIGHUP)}
     yield
     for number, handler in earlier.items():
