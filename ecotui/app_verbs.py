@@ -6,24 +6,38 @@ from collections.abc import Sequence
 
 import click
 
+from ecotui import resuming
 from ecotui.app import EcoApp, Opening, Resumption
 from ecotui.config_file import load_config
 from ecotui.narration import progress
 from ecotui.paths import choose_runs_dir, find_run
+from ecotui.session_factory import REAL_ENGINE, SessionFactory, engine_with
 from ecotui.summary import summary_lines
 from ecotui.terminal import check_terminal
 from ecotui.text import visible
-from ecotui.verbs import resumable
 
 
-def run(config: str | None, settings: Sequence[str], runs_dir: str | None) -> int:
+def run(
+    config: str | None,
+    settings: Sequence[str],
+    runs_dir: str | None,
+    *,
+    ends_at: float | None = None,
+) -> int:
     """Train a config before one's eyes, or show the configs and runs there are.
+
+    Args:
+        config: Path or shipped name; None for the home.
+        settings: `key=value`, on top of it.
+        runs_dir: Where runs are kept; None for the usual place.
+        ends_at: When the time given to it is over, unix seconds.
 
     Raises:
         UsageError: No terminal, no such config, or one that is not valid.
     """
     check_terminal()
-    return _open(None if config is None else load_config(config, settings), runs_dir)
+    opening = None if config is None else load_config(config, settings)
+    return _open(opening, runs_dir, engine_with(ends_at=ends_at))
 
 
 def attach(reference: str, runs_dir: str | None) -> int:
@@ -36,18 +50,35 @@ def attach(reference: str, runs_dir: str | None) -> int:
     return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir)
 
 
-def resume(reference: str, runs_dir: str | None) -> int:
+def resume(
+    reference: str,
+    runs_dir: str | None,
+    settings: Sequence[str] = (),
+    *,
+    smaller: bool = False,
+    ends_at: float | None = None,
+) -> int:
     """Go on with a run from its newest checkpoint, before one's eyes.
 
+    Args:
+        reference: A run's name, path, or `latest`.
+        runs_dir: Where runs are kept; None for the usual place.
+        settings: To change, `key=value`.
+        smaller: Take half the micro-batch.
+        ends_at: When the time given to it is over, unix seconds.
+
     Raises:
-        UsageError: No terminal, no such run, it is alive, or it has nothing left to do.
+        UsageError: No terminal, no such run, it is alive, it has nothing left to do, or
+            a setting cannot be changed.
     """
     check_terminal()
-    return _open(Resumption(resumable(reference, runs_dir)), runs_dir)
+    going = resuming.plan(reference, runs_dir, settings, smaller=smaller)
+    engine = engine_with(settings=going.settings, ends_at=ends_at)
+    return _open(Resumption(going.run), runs_dir, engine)
 
 
-def _open(opening: Opening, runs_dir: str | None) -> int:
-    app = EcoApp(opening, choose_runs_dir(runs_dir))
+def _open(opening: Opening, runs_dir: str | None, sessions: SessionFactory = REAL_ENGINE) -> int:
+    app = EcoApp(opening, choose_runs_dir(runs_dir), sessions=sessions)
     code = app.run()
     if app.failure is not None:
         raise app.failure

@@ -8,6 +8,19 @@ from collections.abc import Sequence
 import click
 
 from ecotui import __version__
+from ecotui.cli_config import config
+from ecotui.cli_options import (
+    CONTEXT,
+    headless_option,
+    json_option,
+    quiet_option,
+    requeue_option,
+    run_or_latest,
+    runs_dir_option,
+    set_option,
+    time_limit_option,
+)
+from ecotui.cli_requests import COMMANDS
 from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
 
 EXIT_CODES = (
@@ -69,24 +82,7 @@ class _RunCommand(click.Command):
         return ctx.parent.get_help() if ctx.parent else super().get_help(ctx)
 
 
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
-_runs_dir = click.option(
-    "--runs-dir", metavar="FOLDER", help="Where runs are kept. [ECOTUI_RUNS_DIR, or ./runs]"
-)
-_set = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting, such as train.epochs=3; repeatable.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="The events on stdout, as JSON lines.")
-_quiet = click.option("-q", "--quiet", is_flag=True, help="Only the summary at the end.")
-_headless = click.option("--headless", is_flag=True, help="Print lines instead of a screen.")
-_latest = click.argument("run", default="latest")
-
-
-@click.group(cls=_VerbOrConfig, context_settings=_CONTEXT)
+@click.group(cls=_VerbOrConfig, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="ecotui")
 def cli() -> None:
     """Train image classifiers in a terminal, and never lose the run.
@@ -97,12 +93,14 @@ def cli() -> None:
 
 @cli.command(_RUN, cls=_RunCommand, hidden=True)
 @click.argument("config", required=False)
-@_headless
-@_set
-@_runs_dir
-@_json
-@_quiet
+@headless_option
+@set_option
+@runs_dir_option
+@json_option
+@quiet_option
 @click.option("--detach", is_flag=True, help="Return once the run has begun; it goes on.")
+@time_limit_option
+@requeue_option
 def run_command(
     config: str | None,
     headless: bool,
@@ -111,21 +109,33 @@ def run_command(
     as_json: bool,
     quiet: bool,
     detach: bool,
+    time_limit: str | None,
+    requeue: bool,
 ) -> int:
     """Train what CONFIG asks for."""
+    ends_at = _end_of(time_limit)
+    _check_requeue(requeue, detach or not (headless or as_json or quiet))
     if not (headless or as_json or quiet or detach):
         from ecotui import app_verbs
 
-        return app_verbs.run(config, settings, runs_dir)
+        return app_verbs.run(config, settings, runs_dir, ends_at=ends_at)
     from ecotui import verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)
-    return verbs.run(config, settings, runs_dir, style=style, detach=detach)
+    return verbs.run(
+        config,
+        settings,
+        runs_dir,
+        style=style,
+        detach=detach,
+        ends_at=ends_at,
+        requeue=requeue,
+    )
 
 
-@cli.command(context_settings=_CONTEXT)
-@_runs_dir
-@_json
+@cli.command(context_settings=CONTEXT)
+@runs_dir_option
+@json_option
 def doctor(runs_dir: str | None, as_json: bool) -> int:
     """Examine the environment: versions, packages at work, devices, memory, disk."""
     from ecotui import check_verbs
@@ -133,11 +143,11 @@ def doctor(runs_dir: str | None, as_json: bool) -> int:
     return check_verbs.doctor(runs_dir, as_json=as_json)
 
 
-@cli.command(context_settings=_CONTEXT)
+@cli.command(context_settings=CONTEXT)
 @click.argument("config")
-@_set
-@_runs_dir
-@_json
+@set_option
+@runs_dir_option
+@json_option
 def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_json: bool) -> int:
     """Check the environment, the data and the model of CONFIG, without training."""
     from ecotui import check_verbs
@@ -145,12 +155,12 @@ def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_jso
     return check_verbs.preflight(config, settings, runs_dir, as_json=as_json)
 
 
-@cli.command(context_settings=_CONTEXT)
-@_latest
-@_headless
-@_runs_dir
-@_json
-@_quiet
+@cli.command(context_settings=CONTEXT)
+@run_or_latest
+@headless_option
+@runs_dir_option
+@json_option
+@quiet_option
 def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
     """Watch RUN from its beginning; Ctrl-C leaves it running."""
     if not (headless or as_json or quiet):
@@ -162,25 +172,57 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
     return verbs.attach(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
 
 
-@cli.command(context_settings=_CONTEXT)
-@click.argument("run", default="latest")
-@click.option("--headless", is_flag=True, help="Print lines instead of a screen.")
-@_runs_dir
-@_json
-@_quiet
-def resume(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
+@cli.command(context_settings=CONTEXT)
+@click.argument("run", required=False)
+@set_option
+@click.option(
+    "--if-exists",
+    metavar="CONFIG",
+    help="The newest run of CONFIG: go on with it, or begin one; done where it is finished.",
+)
+@click.option("--smaller", is_flag=True, help="With half the micro-batch; the batch stays.")
+@time_limit_option
+@requeue_option
+@headless_option
+@runs_dir_option
+@json_option
+@quiet_option
+def resume(
+    run: str | None,
+    settings: Sequence[str],
+    if_exists: str | None,
+    smaller: bool,
+    time_limit: str | None,
+    requeue: bool,
+    headless: bool,
+    runs_dir: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Go on with RUN from its newest checkpoint; the latest one by default."""
-    if not (headless or as_json or quiet):
+    ends_at = _end_of(time_limit)
+    if if_exists is not None and (run is not None or smaller):
+        raise click.UsageError("--if-exists CONFIG chooses the run: leave RUN and --smaller out")
+    if if_exists is None and not (headless or as_json or quiet):
         from ecotui import app_verbs
 
-        return app_verbs.resume(run, runs_dir)
-    from ecotui import verbs
+        _check_requeue(requeue, True)
+        return app_verbs.resume(
+            run or "latest", runs_dir, settings, smaller=smaller, ends_at=ends_at
+        )
+    from ecotui import resuming, verbs
 
-    return verbs.resume(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
+    style = verbs.style_of(as_json=as_json, quiet=quiet)
+    if if_exists is not None:
+        return verbs.resume_if_exists(
+            if_exists, settings, runs_dir, style=style, ends_at=ends_at, requeue=requeue
+        )
+    going = resuming.plan(run or "latest", runs_dir, settings, smaller=smaller)
+    return verbs.resume(going, style=style, ends_at=ends_at, requeue=requeue)
 
 
-@cli.command(context_settings=_CONTEXT)
-@_runs_dir
+@cli.command(context_settings=CONTEXT)
+@runs_dir_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 def runs(runs_dir: str | None, as_json: bool) -> int:
     """List the runs, newest first."""
@@ -189,20 +231,25 @@ def runs(runs_dir: str | None, as_json: bool) -> int:
     return verbs.runs(runs_dir, as_json=as_json)
 
 
-@cli.command(context_settings=_CONTEXT)
+@cli.command(context_settings=CONTEXT)
 @click.argument("run")
-@_runs_dir
+@runs_dir_option
 @click.option("--wait/--no-wait", default=True, help="Wait until it has ended. [wait]")
-def stop(run: str, runs_dir: str | None, wait: bool) -> int:
+@click.option("--after-epoch", is_flag=True, help="Once the epoch under way is done.")
+def stop(run: str, runs_dir: str | None, wait: bool, after_epoch: bool) -> int:
     """Save a checkpoint of RUN and stop it."""
     from ecotui import verbs
 
-    return verbs.stop(run, runs_dir, wait=wait)
+    return verbs.stop(run, runs_dir, wait=wait, after_epoch=after_epoch)
 
 
-@cli.command(context_settings=_CONTEXT)
+for _command in COMMANDS:
+    cli.add_command(_command)
+
+
+@cli.command(context_settings=CONTEXT)
 @click.argument("run")
-@_runs_dir
+@runs_dir_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(run: str, runs_dir: str | None, yes: bool) -> int:
     """Remove RUN with its checkpoints."""
@@ -211,9 +258,9 @@ def delete(run: str, runs_dir: str | None, yes: bool) -> int:
     return verbs.delete(run, runs_dir, yes=yes)
 
 
-@cli.command(context_settings=_CONTEXT)
-@_latest
-@_runs_dir
+@cli.command(context_settings=CONTEXT)
+@run_or_latest
+@runs_dir_option
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, help="How many. [100]")
 @click.option("-f", "--follow", is_flag=True, help="Go on as long as the run does.")
 def logs(run: str, runs_dir: str | None, lines: int, follow: bool) -> int:
@@ -223,9 +270,9 @@ def logs(run: str, runs_dir: str | None, lines: int, follow: bool) -> int:
     return verbs.logs(run, runs_dir, lines=lines, keep_on=follow)
 
 
-@cli.command(context_settings=_CONTEXT)
-@_latest
-@_runs_dir
+@cli.command(context_settings=CONTEXT)
+@run_or_latest
+@runs_dir_option
 @click.option(
     "--format", "form", type=click.Choice(["pth", "timm"]), required=True, help="Of the weights."
 )
@@ -237,14 +284,14 @@ def export(run: str, runs_dir: str | None, form: str, output: str | None) -> int
     return verbs.export(run, runs_dir, form=form, output=output)
 
 
-@cli.command("import-weights", context_settings=_CONTEXT)
+@cli.command("import-weights", context_settings=CONTEXT)
 @click.argument("file")
 @click.option(
     "--output", metavar="FILE.safetensors", help="Where to; must not exist. [beside FILE]"
 )
 @click.option("--model", metavar="NAME", help="Say how well they fit this model of timm.")
-@_runs_dir
-@_json
+@runs_dir_option
+@json_option
 def import_weights(
     file: str, output: str | None, model: str | None, runs_dir: str | None, as_json: bool
 ) -> int:
@@ -254,49 +301,19 @@ def import_weights(
     return weights_verbs.import_weights(file, output, model, runs_dir, as_json=as_json)
 
 
-@cli.group(context_settings=_CONTEXT)
-def config() -> None:
-    """Show, check or write configurations."""
+cli.add_command(config)
 
 
-@config.command("show", context_settings=_CONTEXT)
-@click.argument("config")
-@_set
-def config_show(config: str, settings: Sequence[str]) -> int:
-    """Print every setting of CONFIG with its meaning."""
-    from ecotui import config_verbs
+def _end_of(time_limit: str | None) -> float | None:
+    from ecotui import wall_clock
 
-    return config_verbs.show(config, settings)
+    return wall_clock.end_of(time_limit)
 
 
-@config.command("validate", context_settings=_CONTEXT)
-@click.argument("config")
-@_set
-def config_validate(config: str, settings: Sequence[str]) -> int:
-    """Say whether CONFIG is valid, and what it trains."""
-    from ecotui import config_verbs
-
-    return config_verbs.validate(config, settings)
-
-
-@config.command("schema", context_settings=_CONTEXT)
-def config_schema() -> int:
-    """Print the JSON schema of configurations, for editors."""
-    from ecotui import config_verbs
-
-    return config_verbs.schema()
-
-
-@config.command("init", context_settings=_CONTEXT)
-@click.option("--data", required=True, metavar="FOLDER", help="The photos to train on.")
-@click.option("--output", metavar="FILE", help="Config to write. [FOLDER's name].toml")
-@click.option("--model", default="resnet18", help="Any model that timm knows. [resnet18]")
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
-def config_init(data: str, output: str | None, model: str, force: bool) -> int:
-    """Look at a folder of photos and write a config for it."""
-    from ecotui import config_verbs
-
-    return config_verbs.init(data, output, model=model, force=force)
+def _check_requeue(requeue: bool, is_left_alone: bool) -> None:
+    """Refuse to requeue where nobody would be there to do it when the run ends."""
+    if requeue and is_left_alone:
+        raise click.UsageError("--requeue needs --headless, and no --detach")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

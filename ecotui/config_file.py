@@ -75,10 +75,10 @@ def load_config(
     if is_file(personal):
         layers.append(_read_layer(personal))
     layers.append(_read_layer(path))
-    layers.append(_settings_layer(settings))
+    layers.append(settings_layer(settings))
     merged: Table = {}
     for layer in layers:
-        _merge(merged, layer.table)
+        merge(merged, layer.table)
     try:
         config = RunConfig.model_validate(merged)
     except ValidationError as error:
@@ -207,7 +207,12 @@ def _read_layer(path: Path) -> Layer:
     return Layer(label, table, source)
 
 
-def _settings_layer(settings: Sequence[str]) -> Layer:
+def settings_layer(settings: Sequence[str]) -> Layer:
+    """Return settings written as `key=value` as a layer of a configuration.
+
+    Raises:
+        UsageError: One is not a setting, or two contradict each other.
+    """
     table: Table = {}
     for setting in settings:
         key, equals, written = setting.partition("=")
@@ -239,7 +244,7 @@ def _put(table: Table, parts: Sequence[str], value: object) -> bool:
     last = parts[-1]
     if last in table and isinstance(table[last], dict) != isinstance(value, dict):
         return False
-    _merge(table, {last: value})
+    merge(table, {last: value})
     return True
 
 
@@ -283,11 +288,12 @@ def _resolve_paths(table: Table, folder: Path) -> None:
         table[section][name] = os.path.abspath(folder / expanded(written))
 
 
-def _merge(into: Table, table: Table) -> None:
+def merge(into: Table, table: Table) -> None:
+    """Lay a table over another, section by section."""
     for key, value in table.items():
         if isinstance(value, dict):
             if not isinstance(into.get(key), dict):
                 into[key] = {}  # a table of its own: that of the layer stays as it was given
-            _merge(into[key], value)
+            merge(into[key], value)
         else:
             into[key] = value

@@ -31,9 +31,9 @@ The loop in pseudocode, each event at its place:
     at any time: Heartbeat, LogWritten, HealthAlerted, CommandAnswered
 
 A short job states EngineStarted, SetupAdvanced, what it found or made
-(DatasetDescribed, ExportWritten, WeightsImported), and RunFinished. A repair examines, states RepairPlanned,
-then RepairStepStarted and RepairSaid for each command, examines again, and states
-RepairFinished.
+(DatasetDescribed, ExportWritten, WeightsImported), and RunFinished. A repair
+examines, states RepairPlanned, then RepairStepStarted and RepairSaid for each command,
+examines again, and states RepairFinished.
 
 How a run may end:
 

@@ -152,6 +152,9 @@ class _Follower:
             self._session.request(StopRun(reason=signal.Signals(signum).name))
         else:
             self._printer.say("leaving at once, without saving")
+            # Told apart from one signal that reached both the engine and its printer.
+            with contextlib.suppress(EcoError):
+                self._session.request(StopRun(reason=f"{signal.Signals(signum).name} again"))
             self._session.engine_signal(signum if self._num_asked == 2 else signal.SIGKILL)
         return True
 

@@ -136,9 +136,22 @@ def new_run_id(name: str, *, now: float | None = None) -> str:
         name: What the run is called by; anything outside letters, digits and ``-`` is dropped.
         now: Unix seconds; the present when None.
     """
-    stem = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:32].rstrip("-") or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    return f"{stem}-{stamp}-{secrets.token_hex(2)}"
+    return f"{_stem(name)}-{stamp}-{secrets.token_hex(2)}"
+
+
+def runs_called(name: str, runs_dir: Path) -> list[RunDir]:
+    """Return the runs that `new_run_id` named by a name, newest first.
+
+    Raises:
+        UsageError: The directory cannot be read.
+    """
+    pattern = re.compile(re.escape(_stem(name)) + r"-\d{8}-\d{6}-[0-9a-f]{4}")
+    return [run for run in list_runs(runs_dir) if pattern.fullmatch(run.run_id)]
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:32].rstrip("-") or "run"
 
 
 def list_runs(runs_dir: Path) -> list[RunDir]:

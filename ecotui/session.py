@@ -42,19 +42,30 @@ _GUESSES = {
 }
 
 
-def launch(run: RunDir, *, owned: bool, engine_argv: Sequence[str] | None = None) -> Session:
+def launch(
+    run: RunDir,
+    *,
+    owned: bool,
+    engine_argv: Sequence[str] | None = None,
+    settings: Sequence[str] = (),
+    ends_at: float | None = None,
+) -> Session:
     """Start the engine of a run in a process of its own that outlives this one.
 
     Args:
         run: A directory made by `ecotui.storage`.
         owned: The engine saves and stops when this process is gone without a word.
         engine_argv: Command to start instead of the engine, before the run's path.
+        settings: `key=value`, which a later attempt changes before it goes on.
+        ends_at: When the time given to the run is over, unix seconds; None for no limit.
 
     Raises:
         EcoError: The process cannot be started.
     """
     argv = list(engine_argv or ENGINE_ARGV)
     argv += [str(run.path), *(["--owner-pid", str(os.getpid())] if owned else [])]
+    argv += [] if ends_at is None else ["--ends-at", repr(ends_at)]
+    argv += [word for setting in settings for word in ("--set", setting)]
     history_bytes = whole_bytes(run.events)
     try:
         with run.log.open("ab") as log:
@@ -108,6 +119,11 @@ class Session:
     def ended(self) -> bool:
         """Whether the last event of the run was read."""
         return self._ended
+
+    @property
+    def ending(self) -> AnyEvent | None:
+        """How the last attempt read so far ended; None while it goes on."""
+        return self._ending
 
     @property
     def in_history(self) -> bool:

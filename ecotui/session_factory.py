@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,8 +51,20 @@ class SessionFactory:
     attach: Callable[[RunDir], EngineSession]
 
 
-def _launch(run: RunDir) -> EngineSession:
-    return session.launch(run, owned=False)
+def engine_with(settings: Sequence[str] = (), *, ends_at: float | None = None) -> SessionFactory:
+    """Return the real engine, its first start with settings changed.
+
+    Args:
+        settings: `key=value`; a second start finds them in the run already.
+        ends_at: When the time given to all of its starts is over, unix seconds.
+    """
+    left = list(settings)
+
+    def launch(run: RunDir) -> EngineSession:
+        first, left[:] = tuple(left), ()
+        return session.launch(run, owned=False, settings=first, ends_at=ends_at)
+
+    return SessionFactory(launch=launch, attach=session.attach)
 
 
-REAL_ENGINE = SessionFactory(launch=_launch, attach=session.attach)
+REAL_ENGINE = engine_with()

@@ -11,15 +11,14 @@ from typing import Literal, cast
 
 import click
 
-from ecotui import headless, lock, session, storage
+from ecotui import headless, lock, resuming, scheduler, session, storage
 from ecotui.commands import StopRun
 from ecotui.config_file import load_config
 from ecotui.errors import EcoError, ExitCode, UsageError
 from ecotui.events import CommandAnswered, RunStarted
 from ecotui.jobs import ExportJob
 from ecotui.narration import progress
-from ecotui.occupancy import occupied
-from ecotui.paths import RunDir, choose_runs_dir, find_run, list_runs, shipped_configs
+from ecotui.paths import RunDir, choose_runs_dir, find_run, list_runs, runs_called, shipped_configs
 from ecotui.printing import Style
 from ecotui.runs_table import glance, row_of, size_of, table_lines
 from ecotui.state import RunState, fold
@@ -36,12 +35,29 @@ def style_of(*, as_json: bool, quiet: bool) -> Style:
 
 
 def run(
-    config: str | None, settings: Sequence[str], runs_dir: str | None, *, style: Style, detach: bool
+    config: str | None,
+    settings: Sequence[str],
+    runs_dir: str | None,
+    *,
+    style: Style,
+    detach: bool,
+    ends_at: float | None = None,
+    requeue: bool = False,
 ) -> int:
     """Train a config in the foreground, or until it has begun.
 
+    Args:
+        config: Path or shipped name.
+        settings: `key=value`, on top of it.
+        runs_dir: Where runs are kept; None for the usual place.
+        style: How to print.
+        detach: Return once it has begun.
+        ends_at: When the time given to it is over, unix seconds.
+        requeue: Have SLURM run this job again where it is cut off.
+
     Raises:
         UsageError: No such config, or one that is not valid.
+        EcoError: The scheduler refuses.
     """
     if config is None:
         raise UsageError(
@@ -50,13 +66,14 @@ def run(
             "ecotui --headless digits trains the demo; for your own photos: "
             "ecotui config init --data FOLDER",
         )
+    job = scheduler.job_id() if requeue else None
     loaded = load_config(config, settings)
     made = storage.create_run(loaded, choose_runs_dir(runs_dir))
-    engine = session.launch(made, owned=not detach)
+    engine = session.launch(made, owned=not detach, ends_at=ends_at)
     if detach:
         return _detached(engine)
     try:
-        return headless.follow(engine, style=style, owner=True)
+        return _requeued(headless.follow(engine, style=style, owner=True), engine, job)
     finally:
         if engine.ended:
             # The next command may want the device, or delete the run.
@@ -74,36 +91,62 @@ def attach(reference: str, runs_dir: str | None, *, style: Style) -> int:
     return headless.follow(session.attach(found), style=style, owner=False)
 
 
-def resumable(reference: str, runs_dir: str | None) -> RunDir:
-    """Return the run that a person wants to go on with.
-
-    Raises:
-        UsageError: No such run, it is alive, or it has nothing left to do.
-    """
-    found = find_run(reference, choose_runs_dir(runs_dir))
-    if lock.is_held(found.lock):
-        raise occupied(found.run_id, lock.read_holder(found.lock))
-    if row_of(found).state == "finished":
-        raise UsageError(
-            f"run {found.run_id} has finished all it was asked for",
-            "a run that was stopped, failed or lost",
-            f"train anew: ecotui --headless {visible(found.config)} --set train.epochs=...",
-        )
-    return found
-
-
-def resume(reference: str, runs_dir: str | None, *, style: Style) -> int:
+def resume(
+    going: resuming.Plan,
+    *,
+    style: Style,
+    ends_at: float | None = None,
+    requeue: bool = False,
+) -> int:
     """Go on with a run from its newest checkpoint, in the foreground.
 
     Raises:
-        UsageError: No such run, it is alive, or it has nothing left to do.
+        UsageError: It is to be requeued, and this is no job of a scheduler.
+        EcoError: The scheduler refuses.
     """
-    engine = session.launch(resumable(reference, runs_dir), owned=True)
+    job = scheduler.job_id() if requeue else None
+    for sentence in going.advice:
+        click.echo(sentence, err=True)
+    engine = session.launch(going.run, owned=True, settings=going.settings, ends_at=ends_at)
     try:
-        return headless.follow(engine, style=style, owner=True)
+        return _requeued(headless.follow(engine, style=style, owner=True), engine, job)
     finally:
         if engine.ended:
             engine.wait_until_gone()
+
+
+def resume_if_exists(
+    reference: str,
+    settings: Sequence[str],
+    runs_dir: str | None,
+    *,
+    style: Style,
+    ends_at: float | None = None,
+    requeue: bool = False,
+) -> int:
+    """Go on with the newest run of a config, or begin one; done at once where it is finished.
+
+    Raises:
+        UsageError: No such config, the run is alive, or a setting cannot be changed.
+    """
+    loaded = load_config(reference, settings)
+    found = runs_called(loaded.name, choose_runs_dir(runs_dir))
+    if not found:
+        return run(
+            reference,
+            settings,
+            runs_dir,
+            style=style,
+            detach=False,
+            ends_at=ends_at,
+            requeue=requeue,
+        )
+    newest = found[0]
+    if resuming.is_finished(newest):
+        click.echo(f"{newest.run_id} is finished: nothing to do", err=True)
+        return ExitCode.DONE
+    going = resuming.plan_for(newest, settings)
+    return resume(going, style=style, ends_at=ends_at, requeue=requeue)
 
 
 def runs(runs_dir: str | None, *, as_json: bool) -> int:
@@ -120,7 +163,7 @@ def runs(runs_dir: str | None, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-def stop(reference: str, runs_dir: str | None, *, wait: bool) -> int:
+def stop(reference: str, runs_dir: str | None, *, wait: bool, after_epoch: bool = False) -> int:
     """Ask a run to save a checkpoint and stop, and wait for it.
 
     Raises:
@@ -131,9 +174,10 @@ def stop(reference: str, runs_dir: str | None, *, wait: bool) -> int:
         click.echo(f"{found.run_id} is not running ({row_of(found).state})")
         return ExitCode.DONE
     engine = session.attach(found)
-    request = StopRun(reason="ecotui stop")
+    request = StopRun(reason="ecotui stop", after_epoch=after_epoch)
     engine.request(request)
-    click.echo(f"{found.run_id}: asked to save a checkpoint and stop")
+    when = " once its epoch is done" if after_epoch else ""
+    click.echo(f"{found.run_id}: asked to save a checkpoint and stop{when}")
     return _wait_for_end(engine, request.id) if wait else ExitCode.DONE
 
 
@@ -200,6 +244,14 @@ def export(reference: str, runs_dir: str | None, *, form: str, output: str | Non
         engine.discard()
     if code == ExitCode.DONE and engine.wait_until_gone():
         storage.remove(made)
+    return code
+
+
+def _requeued(code: ExitCode, engine: session.Session, job: str | None) -> ExitCode:
+    """Have a job queued again whose run was cut off with a checkpoint."""
+    if job is not None and scheduler.is_worth_requeuing(engine.ending):
+        engine.wait_until_gone()
+        click.echo(scheduler.requeue(job), err=True)
     return code
 
 

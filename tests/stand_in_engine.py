@@ -35,7 +35,16 @@ from ecotui.stream import EventWriter
 
 
 def begin(run: RunDir, emit: EventWriter, *, owner: str) -> None:
-    emit(EngineStarted(run_id=run.run_id, pid=os.getpid(), host="here", version=f"owner {owner}"))
+    begun = run.events.read_bytes().count(b'{"kind":"engine_started"')
+    emit(
+        EngineStarted(
+            run_id=run.run_id,
+            pid=os.getpid(),
+            host="here",
+            version=f"owner {owner}",
+            attempt=begun + 1,
+        )
+    )
     emit(SetupAdvanced(doing="pretending"))
 
 
@@ -114,15 +123,26 @@ def fail(emit: EventWriter, *, discard: bool) -> None:
     )
 
 
-def wait_for_stop(run: RunDir, emit: EventWriter, *, obeys: bool = True) -> None:
+def wait_for_stop(
+    run: RunDir,
+    emit: EventWriter,
+    *,
+    obeys: bool = True,
+    accepts: bool = True,
+    answers: bool = True,
+) -> None:
     """Train for ever, two heartbeats a second, until asked to stop."""
-    offset, count = 0, 0
+    offset, count = run.commands.stat().st_size if run.commands.exists() else 0, 0
     while True:
         found, offset = read_commands(run.commands, offset)
         for command in found:
-            emit(
-                CommandAnswered(command_id=command.id, command=command.kind, accepted=True, why="")
-            )
+            why = f"seen to: {command.kind}" if accepts else "not \x1b[31mnow"
+            if answers:
+                emit(
+                    CommandAnswered(
+                        command_id=command.id, command=command.kind, accepted=accepts, why=why
+                    )
+                )
             if isinstance(command, StopRun) and obeys:
                 path = save(emit, count)
                 emit(RunStopped(reason=command.reason, epoch=1, step=count, checkpoint=path))
@@ -188,6 +208,12 @@ def play(how: str, run: RunDir, emit: EventWriter) -> None:
             sys.exit(3)
         case "trains":
             wait_for_stop(run, emit)
+        case "refuses":
+            wait_for_stop(run, emit, accepts=False)
+        case "busy":
+            wait_for_stop(run, emit, answers=False)
+        case "runs out of time":
+            emit(RunStopped(reason="time_limit", epoch=0, step=1, checkpoint=save(emit, 1)))
         case "deaf":
             wait_for_stop(run, emit, obeys=False)
         case "saves and trains":
@@ -204,7 +230,8 @@ def main() -> None:
         signal.signal(signum, leave)
     held = lock.acquire(run.lock)
     emit = EventWriter(run.events)
-    begin(run, emit, owner=sys.argv[4] if len(sys.argv) > 4 else "none")
+    (run.path / "argv.json").write_text(json.dumps(sys.argv[3:]))
+    begin(run, emit, owner=sys.argv[4] if "--owner-pid" in sys.argv else "none")
     if json.loads(run.job.read_text())["kind"] == "train":
         play(how, run, emit)
     else:

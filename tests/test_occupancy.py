@@ -13,7 +13,7 @@ from ecotui import cli, session
 from ecotui.errors import ExitCode, UsageError
 from ecotui.lock import Holder
 from ecotui.occupancy import occupied, who
-from ecotui.verbs import resumable
+from ecotui.resuming import Plan, plan
 
 
 def test_a_holder_is_told_with_its_age() -> None:
@@ -40,7 +40,7 @@ def test_going_on_with_a_run_that_is_alive_names_who_has_it(
     while not any(event.kind == "steps_taken" for _, event in engine.read()):
         pass
     with pytest.raises(UsageError) as caught:
-        resumable(str(engine.run.path), None)
+        plan(str(engine.run.path), None)
     assert f" on {socket.gethostname()}, for " in caught.value.what
     ran = CliRunner().invoke(cli.cli, ["resume", str(engine.run.path), "--headless"])
     assert isinstance(ran.exception, UsageError)
@@ -54,9 +54,8 @@ def test_a_resumption_in_the_foreground_leaves_no_zombie(
     from ecotui import headless, verbs
 
     engine = stand_in("finishes")
-    monkeypatch.setattr(verbs, "resumable", lambda reference, runs_dir: engine.run)
-    monkeypatch.setattr(session, "launch", lambda run, owned: engine)
-    code = verbs.resume("it", None, style=headless.choose_style(json=False, quiet=True))
+    monkeypatch.setattr(session, "launch", lambda *_, **__: engine)
+    code = verbs.resume(Plan(engine.run), style=headless.choose_style(json=False, quiet=True))
     assert code == ExitCode.DONE
     with pytest.raises(ChildProcessError):
         os.waitpid(engine._process.pid, os.WNOHANG)  # type: ignore[union-attr]

@@ -1,26 +1,25 @@
 """The child's door: lock, signals, first event; only then the heavy imports.
 
-`python -m ecotui.engine RUN_DIR [--owner-pid PID]`. Its output goes to
-`engine.log`; what it has to say to people goes into `events.jsonl`.
+`python -m ecotui.engine RUN_DIR [--owner-pid PID] [--ends-at UNIX] [--set KEY=VALUE]...`.
+Its output goes to `engine.log`; what it has to say to people goes into `events.jsonl`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from ecotui import __version__, lock
-from ecotui.commands import StopRun, read_commands
 from ecotui.engine.awake import kept_awake
 from ecotui.engine.control import Control, Progress, StopFlag
+from ecotui.engine.deadline import Deadline, end_time
+from ecotui.engine.signals import catch_signals, stops_asked
 from ecotui.errors import ExitCode
 from ecotui.events import EngineStarted, Heartbeat
 from ecotui.occupancy import who
@@ -43,7 +42,7 @@ def main() -> int:
     attempt = 1 + _count_attempts(run)
     is_new = attempt == 1
     offset = 0 if is_new or not run.commands.exists() else run.commands.stat().st_size
-    _catch_signals(flag, lambda: _stop_is_waiting(run, offset))
+    catch_signals(flag, lambda: stops_asked(run.commands, offset))
     writer = EventWriter(run.events)
     writer(
         EngineStarted(
@@ -54,13 +53,16 @@ def main() -> int:
             attempt=attempt,
         )
     )
-    control = Control(run.commands, offset, writer, flag, arguments.owner_pid)
+    deadline = Deadline(end_time(arguments.ends_at))
+    control = Control(run.commands, offset, writer, flag, arguments.owner_pid, deadline=deadline)
     _start_heartbeat(writer, control.progress)
     try:
         from ecotui.engine.runner import run_job  # noqa: PLC0415 - after the first event
 
         with kept_awake():
-            return run_job(run, control, writer, attempt=attempt)
+            return run_job(
+                run, control, writer, attempt=attempt, settings=tuple(arguments.settings)
+            )
     finally:
         writer.sync()
         held.release()
@@ -70,6 +72,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ecotui.engine")
     parser.add_argument("run_dir")
     parser.add_argument("--owner-pid", type=int, default=None)
+    parser.add_argument("--ends-at", type=float, default=None, metavar="UNIX_SECONDS")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 
 
@@ -80,29 +84,6 @@ def _count_attempts(run: RunDir) -> int:
             return sum(line.startswith(b'{"kind":"engine_started"') for line in log)
     except FileNotFoundError:
         return 0
-
-
-def _catch_signals(flag: StopFlag, stop_is_waiting: Callable[[], bool]) -> None:
-    """Make a first signal a wish to stop, and a second one leave at once.
-
-    The handler only sets a flag: saving from within a handler can meet any
-    half-done work. A hang-up of the terminal is nothing to an engine.
-    """
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if flag.reason is not None or stop_is_waiting():
-            os._exit(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED)
-        flag.reason = f"received {signal.Signals(number).name}"
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, on_signal)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def _stop_is_waiting(run: RunDir, offset: int) -> bool:
-    """Say whether a StopRun was appended that the loop has not come to yet."""
-    commands, _ = read_commands(run.commands, offset)
-    return any(isinstance(command, StopRun) for command in commands)
 
 
 def _start_heartbeat(emit: Callable[[Heartbeat], None], progress: Progress) -> None:

@@ -7,6 +7,7 @@ them shows here, before the first stage.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,11 +30,13 @@ from ecotui.engine.data.supervision import Supervision
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
+from ecotui.engine.guards.known import check_known
 from ecotui.engine.loss import Mixer, Objective, make_mixer, make_objective
 from ecotui.engine.model import BuiltModel, build_model, count_parameters, make_ema, split_head
 from ecotui.engine.optim import FUSED_CLASSES, Schedule, make_optimizer, make_schedule
 from ecotui.engine.seeds import derive_seed
 from ecotui.engine.train_state import Trainable
+from ecotui.engine.waiting import while_polling
 from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
 from ecotui.paths import RunDir
 from ecotui.text import visible
@@ -41,12 +44,12 @@ from ecotui.text import visible
 MAX_EVENT_CLASSES = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What the training loop works with.
+    """What the training loop works with; all but the configuration stays what it is.
 
     Attributes:
-        config: Resolved: no `auto` is left.
+        config: Resolved: no `auto` is left. Exchanged where a setting changes in mid-run.
         trainable: What changes while training.
         forward: The network, compiled where that was asked for.
         test_loader: None where the data has no test split.
@@ -87,6 +90,22 @@ class Parts:
         limit = self.config.train.max_steps
         return whole if limit is None else min(whole, limit)
 
+    @property
+    def state_bytes(self) -> int:
+        """Size of a checkpoint, about: weights, their average and two moments of the optimizer."""
+        weights = self.trainable.network.state_dict().values()
+        size: int = sum(tensor.numel() * tensor.element_size() for tensor in weights)
+        return size * (3 if self.trainable.ema is None else 4)
+
+    def place(self, epoch: int, batch: int) -> int:
+        """Return how far a place is in the plan, in steps, for the schedule.
+
+        Args:
+            epoch: Epochs done.
+            batch: Batches of the next one done.
+        """
+        return epoch * self.train_loader.steps_per_epoch + batch
+
     def close(self) -> None:
         """End the loaders' workers."""
         for loader in (self.train_loader, self.val_loader, self.test_loader):
@@ -94,13 +113,21 @@ class Parts:
                 loader.close()
 
 
-def assemble(config: RunConfig, index: DataIndex, emit: Emit, *, has_state: bool = False) -> Parts:
+def assemble(
+    config: RunConfig,
+    index: DataIndex,
+    emit: Emit,
+    poll: Callable[[], None] = lambda: None,
+    *,
+    has_state: bool = False,
+) -> Parts:
     """Build all parts of a run for a data set.
 
     Args:
-        config: As it was asked for.
+        config: The request, or what an earlier attempt made of it.
         index: The data set.
         emit: Where the facts go.
+        poll: Called while published weights are fetched; what it raises ends the wait.
         has_state: A checkpoint is about to be restored: no weights to start from are needed.
 
     Raises:
@@ -114,7 +141,7 @@ def assemble(config: RunConfig, index: DataIndex, emit: Emit, *, has_state: bool
     apply_process_settings(compute, config.compute)
     emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
     torch.manual_seed(derive_seed(config.train.seed, "weights"))
-    built = build_model(config.model, config.data, len(index.class_names), has_state=has_state)
+    built = _built(config, len(index.class_names), poll, has_state=has_state)
     for note in (*index.notes, *built.notes):
         emit(LogWritten(severity="note", message=note))
     for warning in compute.warnings:
@@ -126,8 +153,19 @@ def assemble(config: RunConfig, index: DataIndex, emit: Emit, *, has_state: bool
                 advice="leave the setting on 'auto' unless you know better",
             )
         )
+    check_known(config.guards.silenced)
     resolved = _resolve(config, index, built, compute)
     return _join(resolved, index, built, compute)
+
+
+def _built(
+    config: RunConfig, num_classes: int, poll: Callable[[], None], *, has_state: bool
+) -> BuiltModel:
+    def build() -> BuiltModel:
+        return build_model(config.model, config.data, num_classes, has_state=has_state)
+
+    # A download takes minutes. Without one it takes no time worth a thread.
+    return while_polling(build, poll) if config.model.pretrained else build()
 
 
 def record(parts: Parts, run: RunDir) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ecotui.config import DataConfig
 from ecotui.engine.data.decode import DecodeError, read_size
 from ecotui.engine.data.index import DataIndex, build_index
 from ecotui.engine.emit import Emit
+from ecotui.engine.waiting import while_polling
 from ecotui.errors import UsageError
 from ecotui.events import DatasetDescribed, SetupAdvanced
 from ecotui.jobs import DescribeJob
@@ -17,8 +20,13 @@ MAX_MEASURED_FILES = 200
 MAX_CLASS_NAMES = 100
 
 
-def describe(job: DescribeJob, emit: Emit) -> None:
+def describe(job: DescribeJob, emit: Emit, poll: Callable[[], None] = lambda: None) -> None:
     """State the layout, classes, split and sizes of a folder of photos.
+
+    Args:
+        job: Which folder.
+        emit: Where the facts go.
+        poll: Called while waiting; what it raises ends the job.
 
     Emits:
         SetupAdvanced, DatasetDescribed.
@@ -28,9 +36,9 @@ def describe(job: DescribeJob, emit: Emit) -> None:
         EnvironmentFaultError: The demo's images cannot be made.
     """
     emit(SetupAdvanced(doing="looking at the photos"))
-    index = build_index(DataConfig(root=job.data_root), seed=0)
+    index = while_polling(lambda: build_index(DataConfig(root=job.data_root), seed=0), poll)
     counts = np.bincount(index.labels)
-    width, height = _median_size(index)
+    width, height = while_polling(lambda: _median_size(index), poll)
     emit(
         DatasetDescribed(
             layout=index.layout,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,20 +21,44 @@ FUSED_CLASSES: dict[str, type[torch.optim.Optimizer]] = {
 """Optimizers of torch that may have a fused kernel, by timm's name."""
 
 
-@dataclass(frozen=True, slots=True)
 class Schedule:
-    """The learning rate as a function of the optimizer steps done.
+    """The learning rate as a function of the place in the plan.
 
-    Attributes:
-        scheduler: timm's, or None for a constant rate.
+    The place is counted in steps of a plan of `steps_per_epoch`: epochs done times that,
+    plus batches of the epoch done. So it means the same after a change of the batch size,
+    and without any state of its own.
+
+    Args:
+        optimizer: Whose parameter groups get the rate.
+        config: The plan: peak, shape and length.
+        steps_per_epoch: Batches of an epoch.
     """
 
-    scheduler: Any
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, config: TrainConfig, *, steps_per_epoch: int
+    ) -> None:
+        self._optimizer = optimizer
+        self._steps_per_epoch = steps_per_epoch
+        self._step = 0
+        self.follow(config)
+
+    def follow(self, config: TrainConfig) -> None:
+        """Take another plan, at the same place: the next step has the rate it asks for there."""
+        self._rate = config.learning_rate
+        for group in self._optimizer.param_groups:
+            group["lr"] = config.learning_rate
+            group.pop("initial_lr", None)  # timm's schedulers take the peak from it
+        self._scheduler = _scheduler(self._optimizer, config, self._steps_per_epoch)
+        self.set_step(self._step)
 
     def set_step(self, step: int) -> None:
-        """Set the rate of every parameter group for the step after `step` done ones."""
-        if self.scheduler is not None:
-            self.scheduler.step_update(num_updates=step)
+        """Set the rate of every parameter group for the step after `step` done ones of the plan."""
+        self._step = step
+        if self._scheduler is not None:
+            self._scheduler.step_update(num_updates=step)
+            return
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate
 
 
 def make_optimizer(
@@ -83,8 +106,13 @@ def make_schedule(
     optimizer: torch.optim.Optimizer, config: TrainConfig, *, steps_per_epoch: int
 ) -> Schedule:
     """Return the schedule, set to the first step; the rate changes every step."""
+    return Schedule(optimizer, config, steps_per_epoch=steps_per_epoch)
+
+
+def _scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int) -> Any:
+    """Return timm's scheduler, or None for a constant rate."""
     if config.scheduler == "none":
-        return Schedule(None)
+        return None
     scheduler, _ = create_scheduler_v2(
         optimizer,
         sched=config.scheduler,
@@ -96,9 +124,7 @@ def make_schedule(
         step_on_epochs=False,
         updates_per_epoch=steps_per_epoch,
     )
-    schedule = Schedule(scheduler)
-    schedule.set_step(0)
-    return schedule
+    return scheduler
 
 
 def learning_rate(optimizer: torch.optim.Optimizer) -> float:

@@ -65,7 +65,7 @@ def preflight(parts: Parts, config: PreflightConfig, control: Control, emit: Emi
         _check_outputs,
     )
     with span(emit, "preflight", total=len(checks) + 1, unit="checks") as stage:
-        samples = _take_samples(parts, "train") + _take_samples(parts, "val")
+        samples = _take_samples(parts, "train", control) + _take_samples(parts, "val", control)
         stage.advance()
         for check in checks:
             control.poll(0)
@@ -92,7 +92,7 @@ def _result(
     )
 
 
-def _take_samples(parts: Parts, split: SplitName) -> list[Sample]:
+def _take_samples(parts: Parts, split: SplitName, control: Control) -> list[Sample]:
     """Return transformed samples spread evenly over a split; unreadable ones are left out."""
     ids = parts.index.splits[split]
     chosen = ids[np.linspace(0, len(ids) - 1, min(NUM_SAMPLES, len(ids))).astype(np.int64)]
@@ -100,6 +100,7 @@ def _take_samples(parts: Parts, split: SplitName) -> list[Sample]:
     samples = []
     with borrowed_randomness(derive_seed(parts.config.train.seed, "preflight")):
         for sample_id in chosen.tolist():
+            control.poll(0)
             try:
                 photo = decode(
                     parts.index.path_of(sample_id), max_pixels=parts.config.data.max_pixels

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Sequence
 
+from ecotui.config import GuardConfig
 from ecotui.engine.assembly import Parts
 from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.data.loader import Batch
@@ -15,6 +17,7 @@ from ecotui.engine.guards import epoch as epoch_guard
 from ecotui.engine.guards import gradient as gradient_guard
 from ecotui.engine.guards import loss as loss_guard
 from ecotui.engine.guards.guard import EpochCounts, EpochReading, StepReading, Verdict
+from ecotui.engine.guards.known import silenced
 from ecotui.engine.meter import Meter
 from ecotui.engine.recovery import Recovery
 from ecotui.engine.step import Gradients, Stepper
@@ -40,7 +43,6 @@ class Protection:
         self._parts = parts
         self._loop = loop
         self._emit = emit
-        self._config = parts.config.guards
         self._warned_epoch = -1
         self.stepper = Stepper(parts)
         self.recovery = Recovery(parts.trainable.network, loop, emit)
@@ -77,7 +79,7 @@ class Protection:
         if failure is not None and is_out_of_memory(failure):
             code = ExitCode.OUT_OF_MEMORY
         names = self._parts.index.names
-        self.recovery.act(verdict, [visible(names[i]) for i in batch.sample_ids], code)
+        self._act(verdict, [visible(names[i]) for i in batch.sample_ids], code)
         return None
 
     def count(self, batch: Batch, *, is_used: bool) -> None:
@@ -97,11 +99,11 @@ class Protection:
         verdict = batch_guard.inspect_counts(self._counts(is_whole=is_whole), self._config)
         if verdict is None:
             return
-        if verdict.action == "none":
+        if silenced(verdict, self._config.silenced).action == "none":
             if self._warned_epoch == self._loop.epoch:
                 return
             self._warned_epoch = self._loop.epoch
-        self.recovery.act(verdict)
+        self._act(verdict)
 
     def judge_epoch(self, train_loss: float | None, evaluation: Evaluation) -> None:
         """Judge an epoch with its validation.
@@ -129,7 +131,19 @@ class Protection:
         if reading.epoch == 1 and not verdicts:
             self._emit(_first_epoch_success(reading))
         for verdict in verdicts:
-            self.recovery.act(verdict)
+            self._act(verdict)
+        patience, waited = self._parts.config.train.early_stopping_epochs, loop.epoch + 1
+        if epoch_guard.EARLY_STOPPING in self._config.silenced and (
+            waited - loop.best_epoch == patience
+        ):
+            self._act(self._early_stop(patience, "the guard is silenced, so training goes on"))
+
+    def wants_early_stop(self) -> bool:
+        """Say whether nothing has got better for so long that training is to end."""
+        patience = self._parts.config.train.early_stopping_epochs
+        is_silenced = epoch_guard.EARLY_STOPPING in self._config.silenced
+        waited = self._loop.epoch - self._loop.best_epoch
+        return patience is not None and waited >= patience and not is_silenced
 
     def tell_early_stop(self) -> None:
         """State that training ends early.
@@ -137,11 +151,22 @@ class Protection:
         Emits:
             GuardTripped.
         """
-        train, loop = self._parts.config.train, self._loop
-        waited = loop.epoch - loop.best_epoch
+        waited = self._loop.epoch - self._loop.best_epoch
+        self._act(self._early_stop(waited, "training ends early"))
+
+    def _early_stop(self, waited: int, what: str) -> Verdict:
+        train = self._parts.config.train
         metric = train.metric.replace("_", " ")
-        patience = train.early_stopping_epochs or waited
-        self.recovery.act(epoch_guard.early_stop(waited, patience, metric))
+        return epoch_guard.early_stop(waited, train.early_stopping_epochs or waited, metric, what)
+
+    @property
+    def _config(self) -> GuardConfig:
+        return self._parts.config.guards
+
+    def _act(
+        self, verdict: Verdict, files: Sequence[str] = (), code: ExitCode = ExitCode.HEALTH
+    ) -> None:
+        self.recovery.act(silenced(verdict, self._config.silenced), files, code)
 
     def _judge_failure(self, failure: Exception) -> Verdict:
         traceback.print_exception(failure)

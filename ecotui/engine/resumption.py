@@ -9,14 +9,13 @@ from typing import Any
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
+from ecotui.engine.exactness import compare, config_facts
 from ecotui.engine.restoring import newest_restorable
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, UsageError
 from ecotui.events import HealthAlerted, RunResumed
 from ecotui.paths import RunDir
 from ecotui.text import counted, listed, visible
-
-EXACT = "same machine, versions and data: bit-exact"
 
 
 def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
@@ -26,9 +25,10 @@ def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
         **started_from,
         "run_id": run.run_id,
         "environment": describe_environment(parts.compute),
-        "config": hashlib.sha256(run.resolved.read_bytes()).hexdigest(),
         "data": hashlib.sha256(run.split.read_bytes()).hexdigest(),
         "classes": [visible(name) for name in parts.index.class_names],
+        "exactness": "E2",
+        **config_facts(parts.config),
     }
 
 
@@ -38,7 +38,7 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
     Args:
         parts: Everything built, from the run's resolved configuration.
         run: The run directory.
-        facts: Of this attempt, from `facts_of`.
+        facts: Of this attempt, from `facts_of`; gets the exactness of the continuation.
         attempt: 2 for the first resumption.
         emit: Where the facts go.
 
@@ -70,20 +70,30 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
                 f"see {visible(run.checkpoints / 'quarantine')}, or start a new run",
             )
         note = "no checkpoint had been saved: the run begins anew"
-        emit(RunResumed(attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note))
+        emit(
+            RunResumed(
+                attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note, exactness="E2"
+            )
+        )
         return LoopState()
-    if "weights" in found.facts:  # of the file that the run began with; nobody reads it again
-        facts["weights"] = found.facts["weights"]
+    saved = found.facts
+    if "weights" in saved:  # of the file that the run began with; nobody reads it again
+        facts["weights"] = saved["weights"]
     loop = found.apply(parts.trainable)
-    parts.schedule.set_step(loop.step)
+    loop.batch_in_epoch = _same_place(loop.batch_in_epoch, saved, parts)
+    parts.schedule.set_step(parts.place(loop.epoch, loop.batch_in_epoch))
     _cut_metrics(run, loop.epoch)
+    continuation = compare(saved, facts)
+    facts["exactness"] = continuation.exactness
     emit(
         RunResumed(
             attempt=attempt,
             from_step=loop.step,
             epoch=loop.epoch,
             checkpoint=str(found.path.relative_to(run.path)),
-            note=_exactness(found.facts, facts),
+            note=continuation.note,
+            exactness=continuation.exactness,
+            differences=continuation.differences,
         )
     )
     return loop
@@ -98,12 +108,18 @@ def _check_classes(saved: dict[str, Any], facts: dict[str, Any], parts: Parts) -
         )
 
 
-def _exactness(saved: dict[str, Any], facts: dict[str, Any]) -> str:
-    then, now = saved.get("environment", {}), facts["environment"]
-    other = [key for key in now if then.get(key) != now[key]]
-    if saved.get("data") != facts["data"]:
-        other.append("files of the data set")
-    return f"not bit-exact: other {listed(other)} than before" if other else EXACT
+def _same_place(batches: int, saved: dict[str, Any], parts: Parts) -> int:
+    """Return which batch of the epoch is next, after a change of the batch size too.
+
+    Batches are cut from one order of the samples, so the place is a sample. Where it
+    does not fall on the beginning of a batch of the new size, that batch is begun
+    anew: no sample of the epoch is left out, fewer than one batch are seen twice.
+    """
+    now = parts.config.train.batch_size
+    then = saved.get("config", {}).get("train.batch_size", now)
+    if then == now:
+        return batches
+    return min(batches * int(then) // now, parts.train_loader.steps_per_epoch)
 
 
 def _cut_metrics(run: RunDir, epochs_done: int) -> None:

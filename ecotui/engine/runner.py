@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ecotui.config import RunConfig
-from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
+from ecotui.engine.deadline import Deadline
 from ecotui.engine.diagnose import diagnose
 from ecotui.engine.emit import Emit
-from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
+from ecotui.engine.failures import explained
+from ecotui.engine.training_job import check_only, train
+from ecotui.errors import EcoError, ExitCode
 from ecotui.events import (
     TERMINAL_KINDS,
     CheckpointSaved,
@@ -25,7 +25,6 @@ from ecotui.events import (
     RunFinished,
     RunResumed,
     RunStopped,
-    SetupAdvanced,
 )
 from ecotui.jobs import (
     JOB_ADAPTER,
@@ -40,19 +39,15 @@ from ecotui.jobs import (
 from ecotui.paths import RunDir
 from ecotui.text import visible
 
-if TYPE_CHECKING:
-    from ecotui.engine.data.index import DataIndex
-    from ecotui.engine.trainer import Trainer
-
-
 _STEP = re.compile(r"step-(\d+)")
 
 
 class Watched:
     """Passes events on and remembers what a failure's report needs of them."""
 
-    def __init__(self, emit: Emit, attempt: int) -> None:
+    def __init__(self, emit: Emit, attempt: int, deadline: Deadline) -> None:
         self._emit = emit
+        self._deadline = deadline
         self.attempt = attempt
         self.has_begun = attempt > 1
         self.has_ended = False
@@ -64,12 +59,20 @@ class Watched:
         self.has_ended = self.has_ended or event.kind in TERMINAL_KINDS
         if isinstance(event, CheckpointSaved):
             self.checkpoint = event.path
+            self._deadline.note_save(event.seconds)
         elif isinstance(event, RunResumed):
             self.checkpoint = event.checkpoint
         self._emit(event)
 
 
-def run_job(run: RunDir, control: Control, emit: Emit, *, attempt: int = 1) -> ExitCode:
+def run_job(
+    run: RunDir,
+    control: Control,
+    emit: Emit,
+    *,
+    attempt: int = 1,
+    settings: Sequence[str] = (),
+) -> ExitCode:
     """Do the job of a run directory and return the engine's exit code.
 
     Args:
@@ -77,20 +80,21 @@ def run_job(run: RunDir, control: Control, emit: Emit, *, attempt: int = 1) -> E
         control: Looked at between steps.
         emit: Where the facts go.
         attempt: 1 for a new run; from 2 on it goes on from its newest checkpoint.
+        settings: `key=value`, to be changed before the job begins.
 
     Emits:
         Everything the job states, and as the last event RunFinished, RunStopped
         or RunFailed.
     """
-    watched = Watched(emit, attempt)
+    watched = Watched(emit, attempt, control.deadline)
     if attempt > 1:
         watched.checkpoint = _newest_checkpoint(run)
     try:
-        return _dispatch(_read_job(run), run, control, watched)
+        return _dispatch(_read_job(run), run, control, watched, settings)
     except StopRequested as stop:
         # Before the loop: what an earlier attempt saved is what stands.
         saved = watched.checkpoint
-        step = 0 if saved is None else int(_STEP.findall(saved)[0])
+        step = _step_of(saved)
         watched(RunStopped(reason=stop.reason, epoch=0, step=step, checkpoint=saved))
         return ExitCode.RESUMABLE
     except EcoError as error:
@@ -98,13 +102,17 @@ def run_job(run: RunDir, control: Control, emit: Emit, *, attempt: int = 1) -> E
         return _fail(error, watched)
     except Exception as error:
         traceback.print_exc()
-        return _fail(_explained(error, run), watched)
+        return _fail(explained(error, run), watched)
 
 
 def _newest_checkpoint(run: RunDir) -> str | None:
     """Name the newest committed state without the libraries that could load it."""
     found = sorted(path.parent.name for path in run.checkpoints.glob("step-*/MANIFEST.json"))
     return f"{run.checkpoints.name}/{found[-1]}" if found else None
+
+
+def _step_of(checkpoint: str | None) -> int:
+    return 0 if checkpoint is None else int(_STEP.findall(checkpoint)[0])
 
 
 def _read_job(run: RunDir) -> Job:
@@ -118,11 +126,20 @@ def _read_job(run: RunDir) -> Job:
         ) from error
 
 
-def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCode:
+def _dispatch(
+    job: Job, run: RunDir, control: Control, emit: Watched, settings: Sequence[str]
+) -> ExitCode:
     started = time.monotonic()
     match job:
         case TrainJob():
-            return _train(run, control, emit)
+            return train(
+                run,
+                control,
+                emit,
+                attempt=emit.attempt,
+                settings=settings,
+                last_step=_step_of(emit.checkpoint),
+            )
         case ExportJob():
             from ecotui.engine.export import export  # noqa: PLC0415 - torch takes seconds
 
@@ -134,11 +151,11 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
         case DescribeJob():
             from ecotui.engine.describe import describe  # noqa: PLC0415 - needs no torch
 
-            describe(job, emit)
+            describe(job, emit, lambda: control.poll(0))
         case DiagnoseJob():
             diagnose(control, emit, runs_path=Path(job.runs_path))
         case PreflightJob():
-            _check_only(run, control, emit)
+            check_only(run, control, emit)
     emit(
         RunFinished(
             why="job",
@@ -150,158 +167,6 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
         )
     )
     return ExitCode.DONE
-
-
-def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
-    is_resumed = emit.attempt > 1 and run.resolved.is_file()
-    config = parse_file(run.resolved if is_resumed else run.config)
-    if config.preflight.level != "off":
-        diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
-    index = _read_data(config, emit)
-    from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
-    from ecotui.engine.checkpoint import clear_leftovers, list_steps  # noqa: PLC0415
-    from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
-    from ecotui.engine.saving import Saver  # noqa: PLC0415
-    from ecotui.engine.train_state import LoopState  # noqa: PLC0415
-    from ecotui.engine.trainer import Trainer  # noqa: PLC0415
-
-    control.poll(0)
-    has_state = is_resumed and bool(list_steps(run.checkpoints))
-    parts = assemble(config, index, emit, has_state=has_state)
-    try:
-        record(parts, run)
-        clear_leftovers(run.checkpoints)
-        emit(announce(parts))
-        facts = facts_of(parts, run)
-        loop = resume(parts, run, facts, emit.attempt, emit) if is_resumed else LoopState()
-        saver = Saver(
-            run.path,
-            parts.trainable,
-            emit,
-            interval_seconds=config.checkpoint.interval_seconds,
-            keep=config.checkpoint.keep,
-            facts=facts,
-            background=config.checkpoint.background,
-        )
-        try:
-            return _finish(Trainer(parts, run, saver, loop, control, emit), emit)
-        finally:
-            saver.finish()
-    finally:
-        parts.close()
-
-
-def _check_only(run: RunDir, control: Control, emit: Emit) -> None:
-    """Layers 1 to 3 of what `config.toml` asks for, without training."""
-    config = parse_file(run.config)
-    diagnose(control, emit, runs_path=run.path.parent.parent, device=config.compute.device)
-    index = _read_data(config, emit)
-    from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
-    from ecotui.engine.preflight import preflight  # noqa: PLC0415
-
-    control.poll(0)
-    is_full = config.preflight.level == "full"
-    level = config.preflight.model_copy(update={"level": "full" if is_full else "quick"})
-    parts = assemble(config, index, emit)
-    try:
-        stages = ("audit", "preflight") if is_full else ("preflight",)
-        emit(announce(parts).model_copy(update={"stages": stages}))
-        preflight(parts, level, control, emit)
-    finally:
-        parts.close()
-
-
-def _read_data(config: RunConfig, emit: Emit) -> DataIndex:
-    """Read the data set, then load what works on it.
-
-    The data come first: what is wrong with them shows without the seconds torch needs.
-    """
-    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
-
-    emit(SetupAdvanced(doing="reading the data set"))
-    index = build_index(config.data, config.train.seed)
-    emit(SetupAdvanced(doing="loading PyTorch and timm"))
-    _import_libraries()
-    return index
-
-
-def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
-    from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
-    from ecotui.engine.preflight import preflight  # noqa: PLC0415
-
-    loop, saver = trainer.loop, trainer.saver
-    try:
-        preflight(trainer.parts, trainer.parts.config.preflight, trainer.control, emit)
-        why = trainer.train()
-    except StopRequested as stop:
-        loop.seconds = trainer.seconds
-        saved = saver.save(loop, "stop")
-        emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=saved))
-        return ExitCode.RESUMABLE
-    except LoaderFaultError:
-        loop.seconds = trainer.seconds
-        saver.save(loop, "stop")
-        raise
-    try:
-        trainer.test()
-    except StopRequested as stop:
-        # The state was saved at the end of the training; now the best weights are loaded.
-        last = saver.last_path
-        emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=last))
-        return ExitCode.RESUMABLE
-    saver.finish()
-    best = saver.best_path(loop)
-    emit(
-        RunFinished(
-            why=why,
-            epochs_done=loop.epoch,
-            epochs_planned=trainer.parts.config.train.epochs,
-            step=loop.step,
-            best_checkpoint=None if best is None else str(best.relative_to(trainer.run.path)),
-            seconds=trainer.seconds,
-        )
-    )
-    return ExitCode.DONE
-
-
-def _import_libraries() -> None:
-    """Import what training needs; a broken installation is told as such."""
-    logging.captureWarnings(True)
-    try:
-        import timm  # noqa: F401, PLC0415
-        import torch  # noqa: F401, PLC0415
-        import torchvision  # noqa: F401, PLC0415
-    except Exception as error:
-        raise EnvironmentFaultError(
-            f"PyTorch, torchvision or timm cannot be loaded: {visible(error, limit=300)}",
-            "releases of torch, torchvision and timm that fit one another",
-            "pip install --upgrade torch torchvision timm in this environment",
-        ) from error
-
-
-def _explained(error: Exception, run: RunDir) -> EcoError:
-    """Put an exception that nobody foresaw into three lines."""
-    from ecotui.engine.compute import is_out_of_memory  # noqa: PLC0415
-
-    said = visible(f"{type(error).__name__}: {error}", limit=300)
-    if is_out_of_memory(error):
-        return EcoError(
-            f"memory ran out ({said})",
-            "room for the model and one micro-batch",
-            "lower train.micro_batch_size (the batch stays the same), or choose a smaller model",
-            ExitCode.OUT_OF_MEMORY,
-        )
-    if isinstance(error, OSError):
-        return EcoError(
-            f"a file could not be read or written ({said})",
-            f"room and permission in {visible(run.path)} and a readable data set",
-            "free some space or mend the permissions; the whole story is in engine.log",
-        )
-    return EcoError(
-        f"the training failed ({said})",
-        "a step without an exception",
-        f"the whole story is in {visible(run.log)}; if it looks like a fault of ecotui, report it",
-    )
 
 
 def _fail(error: EcoError, watched: Watched) -> ExitCode:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import time
 from collections.abc import Iterator
 from typing import Literal
@@ -11,26 +9,16 @@ from typing import Literal
 from ecotui.engine.assembly import Parts
 from ecotui.engine.control import Control
 from ecotui.engine.data.loader import Batch, EvalLoader
-from ecotui.engine.data.supervision import Rebuilt
-from ecotui.engine.emit import Emit, Throttle, span
-from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_evaluation
-from ecotui.engine.meter import Meter
+from ecotui.engine.emit import Emit, span
+from ecotui.engine.evaluate import Evaluation, evaluate
 from ecotui.engine.model import split_head
-from ecotui.engine.optim import learning_rate
 from ecotui.engine.protection import Protection
+from ecotui.engine.reporting import Reporter
 from ecotui.engine.restoring import load_weights
-from ecotui.engine.saving import Saver, is_better
+from ecotui.engine.saving import Reason, Saver, is_better
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
-from ecotui.events import (
-    EpochFinished,
-    EpochStarted,
-    LoaderRebuilt,
-    SampleSetAside,
-    SplitName,
-    StepsTaken,
-    ValidationFinished,
-)
+from ecotui.events import SplitName
 from ecotui.paths import RunDir
 from ecotui.text import visible
 
@@ -61,10 +49,10 @@ class Trainer:
         self.parts, self.run, self.saver = parts, run, saver
         self.loop, self.control, self.emit = loop, control, emit
         self.protection = Protection(parts, loop, emit)
-        self._throttle = Throttle()
-        self._started = time.monotonic()
+        self._reporter = Reporter(parts, run, loop, emit)
+        self._earlier_seconds, self._started = loop.seconds, time.monotonic()
         parts.supervision.attend = lambda: control.poll(loop.step, is_waiting=True)
-        parts.supervision.tell = self._tell_rebuilt
+        parts.supervision.tell = self._reporter.tell_rebuilt
 
     def train(self) -> Why:
         """Run epochs until all are done, nothing gets better, or the step limit is reached."""
@@ -76,7 +64,7 @@ class Trainer:
                 self._keep_if_best(evaluation)
                 self._finish_epoch(evaluation)
                 stage.done = self.loop.step
-            self.saver.attend(self._poll)
+            self.saver.attend(self._look)
             if why == "early_stopping":
                 self.protection.tell_early_stop()
         return why
@@ -88,38 +76,37 @@ class Trainer:
             return
         load_weights(best, self.parts.judged)
         evaluation, seconds = self._evaluate(loader, "test")
-        self._report(evaluation, "test", "test.json", seconds)
+        self._reporter.report(evaluation, "test", seconds)
+
+    def save(self, reason: Reason) -> str | None:
+        """Save the state of this moment, and return the path where it is committed already."""
+        self._reporter.state_steps()
+        self.loop.seconds = self.seconds
+        return self.saver.save(self.loop, reason)
+
+    @property
+    def seconds(self) -> float:
+        """Trained so far, earlier attempts included."""
+        return self._earlier_seconds + time.monotonic() - self._started
 
     def _train_epoch(self) -> None:
         parts, loop = self.parts, self.loop
         self._set_mode()
-        meter = Meter(parts.compute.device)
-        self.emit(
-            EpochStarted(
-                epoch=loop.epoch + 1,
-                epochs=parts.config.train.epochs,
-                steps=parts.train_loader.steps_per_epoch,
-                step=loop.step,
-            )
-        )
-        self._epoch_started = time.monotonic()
-        self._epoch_images = 0
-        for batch in self._timed(parts.train_loader.epoch(loop.epoch, loop.batch_in_epoch), meter):
-            self._set_aside(batch, "train")
-            self._use(batch, meter)
-            loop.batch_in_epoch += 1
-            if self._throttle.is_due():
-                self._state_steps(meter)
+        self._reporter.begin_epoch()
+        for batch in self._timed(parts.train_loader.epoch(loop.epoch, loop.batch_in_epoch)):
+            self._reporter.set_aside(batch.failures, "train")
+            self._use(batch)
+            self._reporter.state_steps_if_due()
             self.protection.judge_counts(is_whole=False)
-            self._save_if_due(meter)
+            self._save_if_due()
             if self._limit_is_reached():
                 break
-        self._state_steps(meter)
+        self._reporter.state_steps()
         self.protection.judge_counts(is_whole=True)
 
-    def _use(self, batch: Batch, meter: Meter) -> None:
+    def _use(self, batch: Batch) -> None:
         """Take an optimizer step with a batch, or skip it: no batch ends the run by itself."""
-        parts, loop = self.parts, self.loop
+        parts, loop, meter = self.parts, self.loop, self._reporter.meter
         num_images = batch.labels_B.numel()
         is_used = False
         if num_images:
@@ -130,39 +117,28 @@ class Trainer:
                 meter.finish_step(gradients.norm, num_images, is_mixed=parts.mixer is not None)
                 self.protection.recovery.note_good_step()
                 is_used = True
-            parts.schedule.set_step(loop.step)
+        loop.batch_in_epoch += 1
+        parts.schedule.set_step(parts.place(loop.epoch, loop.batch_in_epoch))
         self.protection.count(batch, is_used=is_used)
 
-    def _timed(self, batches: Iterator[Batch], meter: Meter) -> Iterator[Batch]:
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on, measuring the wait for each, and looking at requests first."""
         while True:
-            self.saver.attend(self._poll)
-            self._poll()
+            self._look()
+            self.saver.attend(self._look)
             asked = time.monotonic()
             batch = next(batches, None)
-            meter.waited_seconds += time.monotonic() - asked
+            self._reporter.meter.waited_seconds += time.monotonic() - asked
             if batch is None:
                 return
             yield batch
 
-    def _tell_rebuilt(self, rebuilt: Rebuilt) -> None:
-        self.emit(
-            LoaderRebuilt(
-                step=self.loop.step,
-                what=rebuilt.what,
-                workers_before=rebuilt.workers_before,
-                workers=rebuilt.workers,
-                rebuilds_left=rebuilt.rebuilds_left,
-            )
-        )
-
-    def _poll(self) -> None:
+    def _look(self) -> None:
         self.control.poll(self.loop.step)
 
     def _validate(self) -> Evaluation:
-        loader = self.parts.val_loader
-        evaluation, seconds = self._evaluate(loader, "val")
-        self._report(evaluation, "val", f"epoch-{self.loop.epoch + 1:06d}.json", seconds)
+        evaluation, seconds = self._evaluate(self.parts.val_loader, "val")
+        self._reporter.report(evaluation, "val", seconds)
         return evaluation
 
     def _evaluate(self, loader: EvalLoader, split: SplitName) -> tuple[Evaluation, float]:
@@ -171,10 +147,11 @@ class Trainer:
         with span(self.emit, stage_name, total=loader.num_images, unit="images") as stage:
 
             def on_batch(batch: Batch) -> None:
-                self._set_aside(batch, split)
+                self._reporter.set_aside(batch.failures, split)
                 stage.advance(len(batch.sample_ids) + len(batch.failures))
-                self.control.poll(self.loop.step)
+                self._look()
 
+            self._look()
             evaluation = evaluate(
                 self.parts.judged, loader, self.parts.compute, self.parts.num_classes, on_batch
             )
@@ -186,29 +163,6 @@ class Trainer:
                 ExitCode.PREFLIGHT,
             )
         return evaluation, time.monotonic() - started
-
-    def _report(
-        self, evaluation: Evaluation, split: SplitName, file_name: str, seconds: float
-    ) -> None:
-        path = self.run.evaluations / file_name
-        write_evaluation(path, evaluation, self.parts.index.class_names)
-        scores = evaluation.class_scores(self.parts.index.class_names)
-        self.emit(
-            ValidationFinished(
-                split=split,
-                epoch=self.loop.epoch + 1 if split == "val" else self.loop.best_epoch,
-                step=self.loop.step,
-                num_images=evaluation.num_images,
-                loss=evaluation.loss,
-                accuracy=evaluation.accuracy,
-                accuracy_top5=evaluation.accuracy_top5,
-                macro_f1=evaluation.macro_f1,
-                per_class=shown_classes(scores),
-                num_classes=self.parts.num_classes,
-                file=str(path.relative_to(self.run.path)),
-                seconds=seconds,
-            )
-        )
 
     def _keep_if_best(self, evaluation: Evaluation) -> None:
         metric = self.parts.config.train.metric
@@ -223,34 +177,25 @@ class Trainer:
             )
 
     def _finish_epoch(self, evaluation: Evaluation) -> None:
-        loop, seconds = self.loop, time.monotonic() - self._epoch_started
-        finished = EpochFinished(
-            epoch=loop.epoch + 1,
-            step=loop.step,
-            train_loss=loop.loss_sum / loop.num_images if loop.num_images else None,
-            train_accuracy=loop.hits / loop.num_labelled if loop.num_labelled else None,
-            seconds=seconds,
-            images_per_second=self._epoch_images / seconds if seconds > 0 else None,
-            learning_rate=learning_rate(self.parts.trainable.optimizer),
-            num_set_aside=len(loop.set_aside),
-        )
-        self._write_metrics(finished, evaluation)
+        loop = self.loop
+        finished = self._reporter.sum_up_epoch(evaluation)
         self.protection.judge_epoch(finished.train_loss, evaluation)
         loop.epoch += 1
         loop.begin_epoch()
         self.emit(finished)
-        self.saver.save(loop, "epoch" if self._ending() is None else "end")
+        is_asked = self.control.take_save_request()
+        if self._ending() is not None:
+            self.save("end")
+            return
+        self.save("request" if is_asked else "epoch")
+        self.control.end_epoch()
 
     def _ending(self) -> Why | None:
-        train, loop = self.parts.config.train, self.loop
         if self._limit_is_reached():
             return "max_steps"
-        if loop.epoch >= train.epochs:
+        if self.loop.epoch >= self.parts.config.train.epochs:
             return "epochs"
-        patience = train.early_stopping_epochs
-        if patience is not None and loop.epoch - loop.best_epoch >= patience:
-            return "early_stopping"
-        return None
+        return "early_stopping" if self.protection.wants_early_stop() else None
 
     def _limit_is_reached(self) -> bool:
         limit = self.parts.config.train.max_steps
@@ -272,73 +217,7 @@ class Trainer:
                 if next(module.children(), None) is None:
                     module.eval()
 
-    def _save_if_due(self, meter: Meter) -> None:
+    def _save_if_due(self) -> None:
         is_asked = self.control.take_save_request()
         if is_asked or self.saver.is_due():
-            self._state_steps(meter)
-            self.saver.save(self.loop, "request" if is_asked else "interval")
-
-    def _state_steps(self, meter: Meter) -> None:
-        """Read the sums from the device: the one place where the host waits for it."""
-        reading = meter.drain()
-        loop = self.loop
-        loop.loss_sum += reading.loss_sum
-        loop.hits += reading.hits
-        loop.num_images += reading.num_images
-        loop.num_labelled += reading.num_labelled
-        self._epoch_images += reading.num_images
-        if reading.num_steps:
-            if loop.first_loss is None:
-                loop.first_loss = reading.loss_sum / reading.num_images
-            self.emit(
-                StepsTaken(
-                    epoch=loop.epoch + 1,
-                    step=loop.step,
-                    step_in_epoch=loop.batch_in_epoch,
-                    num_steps=reading.num_steps,
-                    loss=reading.loss_sum / reading.num_images,
-                    accuracy=reading.accuracy,
-                    gradient_norm=reading.gradient_norm,
-                    learning_rate=learning_rate(self.parts.trainable.optimizer),
-                    images_per_second=reading.images_per_second,
-                    loader_wait_fraction=reading.wait_fraction,
-                )
-            )
-
-    def _set_aside(self, batch: Batch, split: SplitName) -> None:
-        """Name each file that could not be used, once in a run."""
-        for failure in batch.failures:
-            if failure.sample_id in self.loop.set_aside:
-                continue
-            self.loop.set_aside.append(failure.sample_id)
-            path = visible(self.parts.index.names[failure.sample_id])
-            reason = visible(failure.reason)
-            with self.run.quarantine.open("a", encoding="utf-8") as file:
-                record = {"path": path, "reason": reason, "split": split, "step": self.loop.step}
-                file.write(json.dumps(record) + "\n")
-            self.emit(SampleSetAside(path=path, reason=reason, split=split, step=self.loop.step))
-
-    def _write_metrics(self, finished: EpochFinished, evaluation: Evaluation) -> None:
-        row = {
-            "epoch": finished.epoch,
-            "step": finished.step,
-            "train_loss": finished.train_loss,
-            "train_accuracy": finished.train_accuracy,
-            "val_loss": evaluation.loss,
-            "val_accuracy": evaluation.accuracy,
-            "val_accuracy_top5": evaluation.accuracy_top5,
-            "val_macro_f1": evaluation.macro_f1,
-            "learning_rate": finished.learning_rate,
-            "seconds": finished.seconds,
-        }
-        is_new = not self.run.metrics.exists()
-        with self.run.metrics.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
-
-    @property
-    def seconds(self) -> float:
-        """Trained so far, earlier attempts included."""
-        return self.loop.seconds + time.monotonic() - self._started
+            self.save("request" if is_asked else "interval")

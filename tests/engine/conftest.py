@@ -81,4 +81,5 @@ def harness(
     """Whole runs in this process, in an environment that is taken for healthy."""
     answering()
     monkeypatch.setattr(control, "COMMANDS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(control, "PAUSE_INTERVAL_SECONDS", 0.001)
     return Harness(tmp_path, photo_folder)

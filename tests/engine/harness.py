@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
 from ecotui.engine import checkpoint
 from ecotui.engine.control import Control, StopFlag
+from ecotui.engine.deadline import Deadline
 from ecotui.engine.runner import run_job
 from ecotui.errors import ExitCode
 from ecotui.events import Event
@@ -51,7 +52,13 @@ class Harness:
         return RunConfig.model_validate(table)
 
     def run(
-        self, run: RunDir, hook: Hook | None = None, *, attempt: int = 1
+        self,
+        run: RunDir,
+        hook: Hook | None = None,
+        *,
+        attempt: int = 1,
+        settings: Sequence[str] = (),
+        deadline: Deadline | None = None,
     ) -> tuple[list[Event], ExitCode]:
         events: list[Event] = []
 
@@ -61,8 +68,8 @@ class Harness:
                 hook(event)
 
         heard = run.commands.stat().st_size if attempt > 1 and run.commands.exists() else 0
-        control = Control(run.commands, heard, emit, StopFlag())
-        code = run_job(run, control, emit, attempt=attempt)
+        control = Control(run.commands, heard, emit, StopFlag(), deadline=deadline)
+        code = run_job(run, control, emit, attempt=attempt, settings=settings)
         return events, code
 
     def train(self, **sections: dict[str, Any]) -> tuple[RunDir, list[Event]]:

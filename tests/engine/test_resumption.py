@@ -153,7 +153,12 @@ def test_other_settings_of_the_machine_are_named(harness: Harness) -> None:
     run.resolved.write_text(resolved)
     events, code = harness.run(run, attempt=2)
     assert code == ExitCode.DONE
-    assert of(RunResumed, events)[0].note.startswith("not bit-exact: other threads")
+    (resumed,) = of(RunResumed, events)
+    assert resumed.note.startswith("not bit-exact: the same samples")
+    assert (resumed.exactness, resumed.differences) == (
+        "E1",
+        ("compute.threads is 2 instead of 1",),
+    )
 
 
 def test_a_stop_before_the_loop_of_a_later_attempt_names_what_was_saved_before(

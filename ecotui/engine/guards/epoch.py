@@ -27,13 +27,13 @@ def inspect_epoch(reading: EpochReading, config: GuardConfig) -> list[Verdict]:
     return [verdict for verdict in found if verdict is not None]
 
 
-def early_stop(epochs_without_better: int, patience: int, metric: str) -> Verdict:
-    """Say that training ends because nothing gets better; a success, not a failure."""
+def early_stop(epochs_without_better: int, patience: int, metric: str, what: str) -> Verdict:
+    """Say that nothing gets better, and `what` follows: a success, not a failure."""
     return Verdict(
         7,
         EARLY_STOPPING,
         "note",
-        f"no better {metric} for {epochs_without_better} epochs: training ends early",
+        f"no better {metric} for {epochs_without_better} epochs: {what}",
         float(epochs_without_better),
         float(patience),
         "epochs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ecotui.events import GuardAction, Layer, Severity
 
@@ -32,6 +32,10 @@ class Verdict:
     unit: str
     advice: str
     action: GuardAction
+
+    def quieted(self, action: GuardAction) -> Verdict:
+        """Return the same finding with another act proposed."""
+        return replace(self, action=action)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,209 @@
+"""The job of a run directory: everything built, checked, trained, tested and saved."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecotui.config import RunConfig
+from ecotui.config_file import parse_file, to_toml
+from ecotui.disk import replace_whole
+from ecotui.engine.control import Control, StopRequested
+from ecotui.engine.diagnose import diagnose
+from ecotui.engine.emit import Emit
+from ecotui.engine.waiting import while_polling
+from ecotui.errors import EnvironmentFaultError, ExitCode
+from ecotui.events import ConfigChanged, RunFinished, RunStopped, SetupAdvanced
+from ecotui.paths import RunDir
+from ecotui.resume_settings import differences, with_settings
+from ecotui.text import visible
+
+if TYPE_CHECKING:
+    from ecotui.engine.data.index import DataIndex
+    from ecotui.engine.trainer import Trainer
+
+RESUMED_WITH = "flags of the resumption"
+TRAINING_IS_OVER = "the training is over and its last state saved: ecotui resume can extend it"
+
+
+def train(
+    run: RunDir,
+    control: Control,
+    emit: Emit,
+    *,
+    attempt: int,
+    settings: Sequence[str] = (),
+    last_step: int = 0,
+) -> ExitCode:
+    """Train what the run asks for, to its end or to a wish to stop.
+
+    Args:
+        run: The run directory.
+        control: Looked at in every stage.
+        emit: Where the facts go.
+        attempt: From 2 on it goes on from the newest checkpoint.
+        settings: `key=value`, to be changed before anything is built.
+        last_step: That the newest checkpoint holds.
+
+    Raises:
+        StopRequested: Before the run's own state was in place.
+        EcoError: The run cannot go on.
+
+    Emits:
+        All that is stated of a training, RunFailed excepted.
+    """
+    is_resumed = attempt > 1 and run.resolved.is_file()
+    config = parse_file(run.resolved if is_resumed else run.config)
+    config = _changed(config, settings, run, emit, last_step)
+    if config.preflight.level != "off":
+        diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
+    index = _read_data(config, control, emit)
+    from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
+    from ecotui.engine.changes import Changes  # noqa: PLC0415
+    from ecotui.engine.checkpoint import clear_leftovers, list_steps  # noqa: PLC0415
+    from ecotui.engine.offload import Offload  # noqa: PLC0415
+    from ecotui.engine.requests import Requests  # noqa: PLC0415
+    from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
+    from ecotui.engine.saving import Saver  # noqa: PLC0415
+    from ecotui.engine.train_state import LoopState  # noqa: PLC0415
+    from ecotui.engine.trainer import Trainer  # noqa: PLC0415
+
+    control.poll(last_step)
+    has_state = is_resumed and bool(list_steps(run.checkpoints))
+    parts = assemble(config, index, emit, lambda: control.poll(last_step), has_state=has_state)
+    try:
+        record(parts, run)
+        clear_leftovers(run.checkpoints)
+        emit(announce(parts))
+        facts = facts_of(parts, run)
+        loop = resume(parts, run, facts, attempt, emit) if is_resumed else LoopState()
+        saver = Saver(
+            run.path,
+            parts.trainable,
+            emit,
+            interval_seconds=config.checkpoint.interval_seconds,
+            keep=config.checkpoint.keep,
+            facts=facts,
+            background=config.checkpoint.background,
+        )
+        control.deadline.expect_save(parts.state_bytes)
+        trainer = Trainer(parts, run, saver, loop, control, emit)
+        offload = Offload(parts.trainable, parts.compute.device)
+        control.open_desk(Requests(trainer, Changes(parts, run, facts, emit), offload))
+        try:
+            return _finish(trainer, emit)
+        finally:
+            saver.finish()
+    finally:
+        parts.close()
+
+
+def check_only(run: RunDir, control: Control, emit: Emit) -> None:
+    """Do layers 1 to 3 of what `config.toml` asks for, without training."""
+    config = parse_file(run.config)
+    diagnose(control, emit, runs_path=run.path.parent.parent, device=config.compute.device)
+    index = _read_data(config, control, emit)
+    from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
+    from ecotui.engine.preflight import preflight  # noqa: PLC0415
+
+    control.poll(0)
+    is_full = config.preflight.level == "full"
+    level = config.preflight.model_copy(update={"level": "full" if is_full else "quick"})
+    parts = assemble(config, index, emit, lambda: control.poll(0))
+    try:
+        stages = ("audit", "preflight") if is_full else ("preflight",)
+        emit(announce(parts).model_copy(update={"stages": stages}))
+        preflight(parts, level, control, emit)
+    finally:
+        parts.close()
+
+
+def _changed(
+    config: RunConfig, settings: Sequence[str], run: RunDir, emit: Emit, step: int
+) -> RunConfig:
+    """Lay the settings of a resumption over, for good: a later attempt starts from them."""
+    changed = with_settings(config, settings)
+    if changed != config:
+        replace_whole(run.resolved, to_toml(changed).encode(), mode=0o644)
+    for each in differences(config, changed):
+        emit(ConfigChanged(key=each.key, old=each.old, new=each.new, step=step, why=RESUMED_WITH))
+    return changed
+
+
+def _read_data(config: RunConfig, control: Control, emit: Emit) -> DataIndex:
+    """Read the data set, then load what works on it.
+
+    The data come first: what is wrong with them shows without the seconds torch needs.
+    """
+    from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
+
+    emit(SetupAdvanced(doing="reading the data set"))
+    index = while_polling(
+        lambda: build_index(config.data, config.train.seed), lambda: control.poll(0)
+    )
+    emit(SetupAdvanced(doing="loading PyTorch and timm"))
+    _import_libraries(control)
+    return index
+
+
+def _import_libraries(control: Control) -> None:
+    """Import what training needs; a broken installation is told as such."""
+    logging.captureWarnings(True)
+    for name in ("torch", "torchvision", "timm"):
+        control.poll(0)
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise EnvironmentFaultError(
+                f"PyTorch, torchvision or timm cannot be loaded: {visible(error, limit=300)}",
+                "releases of torch, torchvision and timm that fit one another",
+                "pip install --upgrade torch torchvision timm in this environment",
+            ) from error
+
+
+def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
+    from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
+    from ecotui.engine.preflight import preflight  # noqa: PLC0415
+
+    loop, saver, control = trainer.loop, trainer.saver, trainer.control
+    try:
+        preflight(trainer.parts, trainer.parts.config.preflight, control, emit)
+        why = trainer.train()
+    except StopRequested as stop:
+        saved = saver.finish() if stop.is_saved else trainer.save(stop.saves_as)
+        return _stopped(stop, trainer, saved, emit)
+    except LoaderFaultError:
+        trainer.save("stop")
+        raise
+    control.close_desk(TRAINING_IS_OVER)
+    try:
+        trainer.test()
+    except StopRequested as stop:
+        # The state was saved at the end of the training; now the best weights are loaded.
+        return _stopped(stop, trainer, saver.finish(), emit)
+    saver.finish()
+    best = saver.best_path(loop)
+    emit(
+        RunFinished(
+            why=why,
+            epochs_done=loop.epoch,
+            epochs_planned=trainer.parts.config.train.epochs,
+            step=loop.step,
+            best_checkpoint=None if best is None else _relative(best, trainer.run),
+            seconds=trainer.seconds,
+        )
+    )
+    return ExitCode.DONE
+
+
+def _stopped(stop: StopRequested, trainer: Trainer, saved: str | None, emit: Emit) -> ExitCode:
+    loop = trainer.loop
+    emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=saved))
+    return ExitCode.RESUMABLE
+
+
+def _relative(path: Path, run: RunDir) -> str:
+    return str(path.relative_to(run.path))
