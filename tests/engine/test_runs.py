@@ -358,8 +358,8 @@ def test_full_preflight_warns_of_a_few_unreadable_files_and_refuses_many(
 def test_a_model_that_gives_no_finite_loss_is_stopped_by_preflight(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poisoned(*arguments: Any) -> Any:
-        built: Any = model.build_model(*arguments)
+    def poisoned(*arguments: Any, **settings: Any) -> Any:
+        built: Any = model.build_model(*arguments, **settings)
         with torch.no_grad():
             built.network.get_classifier().bias[0] = float("nan")
         return built
