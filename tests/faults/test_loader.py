@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import resource
@@ -103,6 +104,7 @@ def kill_at_random(
     monkeypatch.setattr(supervision, "GOOD_BATCHES", 1)
     monkeypatch.setattr(supply, "fewer_workers", lambda workers, fault: workers)
     plain, watched = train_loader(index, transforms, 0), Watched()
+    open_before = len(os.listdir("/dev/fd"))
     loader = train_loader(index, transforms, 2, watched)
     epoch = 0
     while len(watched.rebuilt) < kills:
@@ -115,6 +117,8 @@ def kill_at_random(
         timer.join()
         assert seen == digests(plain.epoch(epoch))
     loader.close()
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) == open_before
 
 
 def test_workers_killed_at_random_moments_change_no_batch(
