@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import resource
@@ -103,6 +104,7 @@ def kill_at_random(
     monkeypatch.setattr(supervision, "GOOD_BATCHES", 1)
     monkeypatch.setattr(supply, "fewer_workers", lambda workers, fault: workers)
     plain, watched = train_loader(index, transforms, 0), Watched()
+    open_before = len(os.listdir("/dev/fd"))
     loader = train_loader(index, transforms, 2, watched)
     epoch = 0
     while len(watched.rebuilt) < kills:
@@ -115,6 +117,8 @@ def kill_at_random(
         timer.join()
         assert seen == digests(plain.epoch(epoch))
     loader.close()
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) == open_before
 
 
 def test_workers_killed_at_random_moments_change_no_batch(
@@ -319,13 +323,13 @@ from ecotui.engine.data.dataset import PhotoDataset, collate
 from tests.faults import loading
 
 index = loading.read_index(Path(sys.argv[1]))
-transforms = loading.make_transforms(512)
+transforms = loading.make_transforms(256)
 plain = loading.digests(loading.train_loader(index, transforms, 0).epoch(1))
 watched = loading.Watched()
 loader = loading.train_loader(index, transforms, 2, watched)
 batches = list(loader.epoch(1))
 held = sum(batch.images_BCHW.numel() * 4 for batch in batches)
-print(held > 2 * 16e6, loading.digests(batches) == plain, len(watched.rebuilt))
+print(held > 2 * 8e6, loading.digests(batches) == plain, len(watched.rebuilt))
 del batches
 loader.close()
 data = PhotoDataset(index, transforms.train, seed=1, max_pixels=10**6)
@@ -347,7 +351,7 @@ def test_a_small_dev_shm_is_no_matter(index: DataIndex, tmp_path: Path) -> None:
     """With torch's own loader, the control, the same batches do not fit."""
     script = tmp_path / "small.py"
     script.write_text(SMALL_MEMORY)
-    mount = 'mount -t tmpfs -o size=16m tmpfs /dev/shm && exec "$@"'
+    mount = 'mount -t tmpfs -o size=8m tmpfs /dev/shm && exec "$@"'
     prefix = ["unshare", "-Urm", "sh", "-c", mount, "sh"]
     try:
         allowed = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode

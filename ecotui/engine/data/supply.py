@@ -58,7 +58,7 @@ class Supply:
         self._pinner = ThreadPoolExecutor(1, "pin") if pin_memory else None
         self._patience = Patience(supervision)
         self._blame = Blame()
-        self._owed = 0
+        self._owed, self._waited = 0, 0.0
         self._pool: WorkerPool | None = None
         self._is_fresh = True
         self._wanted: dict[int, list[Key]] = {}
@@ -91,11 +91,11 @@ class Supply:
 
     def _deliver(self, serial: int) -> Iterator[Batch]:
         while serial == self._next_due:
-            started = time.monotonic()
+            self._waited = 0.0
             batch = self._next()
             if batch is None:
                 return
-            self._patience.note(time.monotonic() - started)
+            self._patience.note(self._waited)
             self._note_good(batch)
             serial += 1
             yield batch
@@ -145,21 +145,29 @@ class Supply:
         """Wait until the batch that is due has come; no where none is."""
         if not self._ask_ahead() or self._pool is None:
             return False
-        place, since = self._pool.place(self._next_due), time.monotonic()
+        place, still_seconds = self._pool.place(self._next_due), 0.0
         self._collect(self._pool, 0.0)
         while self._next_due not in self._ready:
             self._supervision.attend()
-            self._collect(self._pool, ATTEND_SECONDS)
+            still_seconds += self._collect(self._pool, ATTEND_SECONDS)
             now = self._pool.place(self._next_due)
             if now != place:
-                place, since = now, time.monotonic()
+                place, still_seconds = now, 0.0
             patience = self._patience.seconds(is_fresh=self._is_fresh)
-            if time.monotonic() - since > patience:
+            if still_seconds > patience:
                 raise self._pool.hung(self._next_due, patience)
         return True
 
-    def _collect(self, pool: WorkerPool, seconds: float) -> None:
-        for serial, batch in pool.wait(seconds):
+    def _collect(self, pool: WorkerPool, seconds: float) -> float:
+        """Take what has come, and return how long that was waited for.
+
+        A job that was suspended, or paused by somebody who was attended to, did not wait.
+        """
+        started = time.monotonic()
+        found = pool.wait(seconds)
+        waited = min(time.monotonic() - started, 2 * ATTEND_SECONDS)
+        self._waited += waited
+        for serial, batch in found:
             self._is_fresh = False
             if serial not in self._wanted:
                 continue
@@ -167,6 +175,7 @@ class Supply:
                 self._ready[serial] = _held(batch)
             else:
                 self._ready[serial] = self._pinner.submit(batch.pin_memory).result
+        return waited
 
     def _heal(self, fault: LoaderFault) -> None:
         """Start anew at the batch that is due, or give up.

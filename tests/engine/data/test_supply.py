@@ -77,6 +77,31 @@ def test_a_batch_longer_than_the_patience_is_not_stuck_while_its_worker_moves(
     assert rebuilt == []
 
 
+def test_time_that_others_took_is_not_held_against_a_worker(index: DataIndex) -> None:
+    """A pause, which is a long answer to a request, or a job that the system suspended."""
+    rebuilt: list[Rebuilt] = []
+    begun: list[int] = []
+
+    def slow_at_first(_: Image.Image) -> torch.Tensor:
+        time.sleep(0.0 if begun else 2.2)
+        begun.append(1)
+        return torch.zeros(3, 1, 1)
+
+    loader = TrainLoader(
+        index,
+        slow_at_first,
+        batch_size=18,
+        seed=1,
+        sampling="shuffled",
+        workers=1,
+        max_pixels=10**6,
+        supervision=Supervision(1.3, 1.3, lambda: time.sleep(0.7), rebuilt.append),
+    )
+    list(loader.epoch(1))
+    loader.close()
+    assert rebuilt == []
+
+
 def test_a_worker_that_cannot_make_a_batch_says_why(index: DataIndex) -> None:
     rebuilt: list[Rebuilt] = []
     loader = TrainLoader(
