@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from ecotui.errors import ExitCode
 from ecotui.events import EngineStarted, Heartbeat
 from ecotui.paths import RunDir
 from ecotui.stream import EventWriter
+from ecotui.text import duration, visible
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -35,7 +37,7 @@ def main() -> int:
     try:
         held = lock.acquire(run.lock)
     except lock.AlreadyHeldError as error:
-        print(f"another engine works here: {error.holder}", file=sys.stderr)  # noqa: T201
+        print(f"another engine works here: {_told(error.holder)}", file=sys.stderr)  # noqa: T201
         return ExitCode.ERROR
     flag = StopFlag()
     attempt = 1 + _count_attempts(run)
@@ -61,6 +63,13 @@ def main() -> int:
     finally:
         writer.sync()
         held.release()
+
+
+def _told(holder: lock.Holder | None) -> str:
+    if holder is None:
+        return "it does not say which"
+    age = duration(time.time() - holder.started_at)
+    return f"pid {holder.pid} on {visible(holder.host)}, for {age}"
 
 
 def _parse() -> argparse.Namespace:
