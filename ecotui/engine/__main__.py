@@ -20,6 +20,7 @@ from types import FrameType
 from ecotui import __version__, lock
 from ecotui.commands import StopRun, read_commands
 from ecotui.engine.control import Control, Progress, StopFlag
+from ecotui.engine.raw_log import forgive_full_disks
 from ecotui.errors import ExitCode
 from ecotui.events import EngineStarted, Heartbeat
 from ecotui.paths import RunDir
@@ -37,12 +38,13 @@ def main() -> int:
     except lock.AlreadyHeldError as error:
         print(f"another engine works here: {error.holder}", file=sys.stderr)  # noqa: T201
         return ExitCode.ERROR
+    forgive_full_disks()
     flag = StopFlag()
     attempt = 1 + _count_attempts(run)
     is_new = attempt == 1
     offset = 0 if is_new or not run.commands.exists() else run.commands.stat().st_size
     _catch_signals(flag, lambda: _stop_is_waiting(run, offset))
-    writer = EventWriter(run.events)
+    writer = EventWriter(run.events, ballast_path=run.ballast)
     writer(
         EngineStarted(
             run_id=run.run_id,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ecotui import disk
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
 from ecotui.engine.compute import (
@@ -126,7 +127,8 @@ def record(parts: Parts, run: RunDir) -> None:
     Raises:
         OSError: The run directory cannot be written.
     """
-    run.resolved.write_text(to_toml(parts.config), encoding="utf-8")
+    # Whole or not at all: without it a run cannot be resumed.
+    disk.replace_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
     environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
     run.environment.write_text(environment, encoding="utf-8")

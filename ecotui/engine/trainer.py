@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections.abc import Iterator
@@ -12,11 +11,12 @@ from ecotui.engine.assembly import Parts
 from ecotui.engine.control import Control
 from ecotui.engine.data.loader import Batch, EvalLoader
 from ecotui.engine.emit import Emit, Throttle, span
-from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_evaluation
+from ecotui.engine.evaluate import Evaluation, as_json, evaluate, shown_classes
 from ecotui.engine.meter import Meter
 from ecotui.engine.model import split_head
 from ecotui.engine.optim import learning_rate
 from ecotui.engine.protection import Protection
+from ecotui.engine.records import Records
 from ecotui.engine.restoring import load_weights
 from ecotui.engine.saving import Saver, is_better
 from ecotui.engine.train_state import LoopState
@@ -59,6 +59,7 @@ class Trainer:
         self.parts, self.run, self.saver = parts, run, saver
         self.loop, self.control, self.emit = loop, control, emit
         self.protection = Protection(parts, loop, emit)
+        self._records = Records(emit)
         self._throttle = Throttle()
         self._started = time.monotonic()
 
@@ -176,7 +177,7 @@ class Trainer:
         self, evaluation: Evaluation, split: SplitName, file_name: str, seconds: float
     ) -> None:
         path = self.run.evaluations / file_name
-        write_evaluation(path, evaluation, self.parts.index.class_names)
+        self._records.write(path, as_json(evaluation, self.parts.index.class_names))
         scores = evaluation.class_scores(self.parts.index.class_names)
         self.emit(
             ValidationFinished(
@@ -298,9 +299,8 @@ class Trainer:
             self.loop.set_aside.append(failure.sample_id)
             path = visible(self.parts.index.names[failure.sample_id])
             reason = visible(failure.reason)
-            with self.run.quarantine.open("a", encoding="utf-8") as file:
-                record = {"path": path, "reason": reason, "split": split, "step": self.loop.step}
-                file.write(json.dumps(record) + "\n")
+            record = {"path": path, "reason": reason, "split": split, "step": self.loop.step}
+            self._records.append(self.run.quarantine, json.dumps(record))
             self.emit(SampleSetAside(path=path, reason=reason, split=split, step=self.loop.step))
 
     def _write_metrics(self, finished: EpochFinished, evaluation: Evaluation) -> None:
@@ -316,12 +316,7 @@ class Trainer:
             "learning_rate": finished.learning_rate,
             "seconds": finished.seconds,
         }
-        is_new = not self.run.metrics.exists()
-        with self.run.metrics.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        self._records.append_row(self.run.metrics, row)
 
     @property
     def seconds(self) -> float:
