@@ -62,7 +62,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
         lambda record: record["loop"].update(loss_sum="much"),
         lambda record: record.pop("generators"),
         lambda record: record["generators"].update(numpy=["MT19937", 1]),
-        lambda record: record["generators"].update(python=[2, None]),
+        lambda record: record["generators"].update(python=[99, None]),
         lambda record: record["scaler"].update(scale=2.0),
         lambda record: record["optimizer_groups"].pop(0),
         lambda record: record["optimizer_groups"][-1]["numbers"].update({"9999.step": 1}),
@@ -172,7 +172,7 @@ def test_json_that_can_be_read_in_two_ways_is_refused(text: str) -> None:
 
 
 @given(where=st.integers(0, 10_000), bit=st.integers(0, 7))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_flipped_bit_in_a_manifest_is_found_or_means_nothing(where: int, bit: int) -> None:
     facts = {"step": 7, "environment": {"torch": "2.2", "threads": 2}, "finite": True, "x": 0.1}
     content = bytearray(encode_manifest({"a.json": FileRecord(12, "ab" * 32)}, facts))
