@@ -155,10 +155,10 @@ def measure_steps(folder: Path) -> dict[str, float]:
 
 
 def _step(measured: Measured) -> float:
-    images_BCHW = torch.randn(BATCH_SIZE, 3, SIDE, SIDE)
+    images = torch.randn(BATCH_SIZE, 3, SIDE, SIDE)
     started = time.perf_counter()
     measured.optimizer.zero_grad(set_to_none=True)
-    measured.network(images_BCHW).logsumexp(dim=1).mean().backward()
+    measured.network(images).logsumexp(dim=1).mean().backward()
     measured.optimizer.step()
     return time.perf_counter() - started
 

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 STORAGE_ERRNOS = FULL_ERRNOS | {errno.EIO, errno.EROFS, errno.EFBIG, errno.ESTALE, errno.ENXIO}
 """The disk cannot be written for now; that is no mistake of the one who writes."""
 
-FILE_MODE, FOLDER_MODE = 0o600, 0o700
+FILE_MODE, FOLDER_MODE = stat.S_IRUSR | stat.S_IWUSR, stat.S_IRWXU
 NEW_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _FULL_PHRASES = (

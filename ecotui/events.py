@@ -22,9 +22,9 @@ The loop in pseudocode, each event at its place:
                 RunPaused, RunContinued, ConfigChanged
             StageStarted("validate"), StageAdvanced ..., StageFinished
             ValidationFinished              per class
-            BestCheckpointChanged           the best one so far, as it is saved
-            EpochFinished
-            CheckpointSaved, CheckpointDropped, CheckpointVerified
+            BestCheckpointChanged           the best one so far, as it is saved; in the background
+            EpochFinished                   it is with the state that names it, and before it
+            CheckpointSaved, CheckpointVerified, CheckpointDropped
     StageFinished
     StageStarted("test") ... ValidationFinished(split="test") ... StageFinished
     RunFinished

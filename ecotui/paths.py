@@ -72,6 +72,11 @@ class RunDir:
         return self.path / "engine.lock"
 
     @property
+    def ballast(self) -> Path:
+        """A little room, given up when the disk is full; gone when the run has ended."""
+        return self.path / ".ballast"
+
+    @property
     def environment(self) -> Path:
         """Versions and hardware that the engine found."""
         return self.path / "environment.json"

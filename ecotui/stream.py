@@ -10,13 +10,16 @@ import json
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from ecotui.events import TERMINAL_KINDS, AnyEvent, Event, event_adapter
+from ecotui import disk
+from ecotui.ballast import Ballast
+from ecotui.events import TERMINAL_KINDS, AnyEvent, Event, LogWritten, event_adapter
 
 MAX_BITE_BYTES = 262_144
 """A reader takes at most this much at once, so that a long history never blocks a frame."""
@@ -27,20 +30,38 @@ MAX_LINE_BYTES = 4_194_304
 MEND_WINDOW_BYTES = 1_048_576
 """How much of the end of a log is looked at for its last whole line, at first."""
 
+PROGRESS_KINDS = frozenset({"heartbeat", "stage_advanced", "steps_taken", "setup_advanced"})
+"""Reports of progress, which the next one makes up for."""
+
+SYNCED_KINDS = TERMINAL_KINDS | {"checkpoint_saved"}
+"""What a power cut must not take back."""
+
+MAX_WAITING = 10_000
+"""Events that wait for room on the disk; beyond it they are dropped, except the last of a run."""
+
 
 class EventWriter:
     """The one writer of a run's events; safe to call from any thread.
 
-    Each event gets the next `seq` and both clocks. Terminal events are flushed
-    to the disk, the others only handed to the system: telemetry may be lost in
-    a power cut, the end of a run should not be. After a terminal event the
-    attempt says nothing more, whatever a thread still tries.
+    Each event gets the next `seq` and both clocks. Terminal events and saved
+    checkpoints are flushed to the disk, the others only handed to the system:
+    telemetry may be lost in a power cut, the end of a run should not be. After a
+    terminal event the attempt says nothing more, whatever a thread still tries.
+
+    Where the disk cannot be written, the engine does not die of it: reports of
+    progress are dropped and counted; all else waits, in order, for the next
+    event that can be written, and the ballast is given up for it.
+
+    Args:
+        path: The log; made if missing.
+        ballast_path: Where a little room is held for a full disk; None: nowhere.
     """
 
     def __init__(
         self,
         path: Path,
         *,
+        ballast_path: Path | None = None,
         wall_clock: Callable[[], float] = time.time,
         monotonic_clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -50,15 +71,19 @@ class EventWriter:
         self._guard = threading.Lock()
         self._seq = _mend_and_count(path)
         self._has_ended = False
+        self._waiting: deque[Event] = deque()
+        self._num_dropped = 0
         self._descriptor = os.open(
             path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
+        self._size = os.fstat(self._descriptor).st_size
+        self._ballast = None if ballast_path is None else Ballast(ballast_path)
 
     def __call__(self, event: Event) -> None:
-        """Stamp and append one event.
+        """Stamp and append one event, after those that still wait.
 
         Raises:
-            OSError: The line cannot be written, the disk being full for instance;
+            OSError: The line cannot be written, and the disk is not the cause;
                 nothing of it stays in the file, and `seq` keeps its place.
         """
         with self._guard:
@@ -66,21 +91,23 @@ class EventWriter:
                 return
             stamped = event.model_copy(
                 update={
-                    "seq": self._seq + 1,
                     "at": self._wall_clock(),
                     "since_start": self._monotonic_clock() - self._started,
                 }
             )
-            _append_whole(self._descriptor, stamped.model_dump_json().encode() + b"\n")
-            self._seq += 1
+            self._waiting.append(stamped)
             self._has_ended = event.kind in TERMINAL_KINDS
-            if self._has_ended:
-                os.fsync(self._descriptor)
+            if not self._drain() and self._is_droppable(stamped):
+                self._waiting.pop()
+                self._num_dropped += 1
+        if event.kind in SYNCED_KINDS:
+            self._flush()
 
     def sync(self) -> None:
-        """Flush to the disk what was appended."""
+        """Append what still waits, and flush all to the disk, as far as the disk allows."""
         with self._guard:
-            os.fsync(self._descriptor)
+            self._drain()
+        self._flush()
 
     def close(self) -> None:
         """Close the file; a later event raises OSError."""
@@ -88,6 +115,63 @@ class EventWriter:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
             self._descriptor = -1
+
+    def _is_droppable(self, event: Event) -> bool:
+        is_flood = len(self._waiting) > MAX_WAITING and event.kind not in TERMINAL_KINDS
+        return is_flood or event.kind in PROGRESS_KINDS
+
+    def _drain(self) -> bool:
+        """Append what waits, and say whether all of it is written."""
+        while self._waiting:
+            try:
+                self._append(self._waiting[0])
+            except OSError as error:
+                if not disk.is_storage_fault(error):
+                    self._waiting.popleft()
+                    raise
+                if self._is_droppable(self._waiting[0]) or not self._make_room(error):
+                    return False
+            else:
+                self._waiting.popleft()
+        self._tell_dropped()
+        if self._ballast is not None:
+            self._ballast.remove() if self._has_ended else self._ballast.restore()
+        return True
+
+    def _append(self, event: Event) -> None:
+        if os.fstat(self._descriptor).st_size != self._size:
+            # A line that the disk took in part, and then refused to cut off.
+            os.ftruncate(self._descriptor, self._size)
+        stamped = event.model_copy(update={"seq": self._seq + 1})
+        line = stamped.model_dump_json().encode() + b"\n"
+        disk.append_whole(self._descriptor, line, self._size)
+        self._size += len(line)
+        self._seq += 1
+
+    def _make_room(self, error: OSError) -> bool:
+        return disk.is_full(error) and self._ballast is not None and self._ballast.give_up()
+
+    def _tell_dropped(self) -> None:
+        """Say once how much was dropped, when it can be said."""
+        if not self._num_dropped or self._has_ended:
+            return
+        told = LogWritten(
+            severity="warning",
+            message=f"{self._num_dropped:,} reports of progress are missing before this one: "
+            "the disk could not be written",
+            at=self._wall_clock(),
+            since_start=self._monotonic_clock() - self._started,
+        )
+        with contextlib.suppress(OSError):  # then it is said after the next event
+            self._append(told)
+            self._num_dropped = 0
+
+    def _flush(self) -> None:
+        try:
+            disk.sync(self._descriptor)
+        except OSError as error:
+            if not disk.is_storage_fault(error):
+                raise
 
 
 def whole_bytes(path: Path) -> int:
@@ -201,16 +285,3 @@ def _last_seq(whole: bytes, *, whole_from_start: bool) -> int | None:
             if isinstance(seq, int) and seq > 0:
                 return seq
     return None
-
-
-def _append_whole(descriptor: int, payload: bytes) -> None:
-    """Append all of it, or, when the disk is full, none of it."""
-    size_before = os.fstat(descriptor).st_size
-    view = memoryview(payload)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except OSError:
-        with contextlib.suppress(OSError):  # the fault that counts is the one raised
-            os.ftruncate(descriptor, size_before)
-        raise

@@ -13,10 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecotui import stream
-from ecotui.events import EngineStarted, Event, Heartbeat, LogWritten, RunStopped, StepsTaken
+from ecotui.ballast import BALLAST_BYTES
+from ecotui.events import (
+    CheckpointSaved,
+    EngineStarted,
+    Event,
+    Heartbeat,
+    LogWritten,
+    RunStopped,
+    StepsTaken,
+)
 from ecotui.stream import EventWriter, Tail, decode
 
 NAN = float("nan")
+SAVED = CheckpointSaved(
+    path="checkpoints/x", epoch=0, step=1, num_bytes=1, seconds=0.1, reason="interval"
+)
 
 
 def remark(message: str = "hello") -> LogWritten:
@@ -267,13 +279,94 @@ def test_a_full_disk_leaves_no_half_line_and_no_gap(
                 raise OSError(28, "No space left on device")
             return real_write(descriptor, data[: len(data) // 2])
 
-        patch.setattr("ecotui.stream.os.write", write_half)
-        with pytest.raises(OSError, match="No space left"):
-            writer(remark("two"))
+        patch.setattr("ecotui.disk.os.write", write_half)
+        writer(remark("two"))
+        assert messages(path) == ["one"]
+        assert path.read_bytes().endswith(b"\n")
     writer(remark("three"))
     writer.close()
-    assert messages(path) == ["one", "three"]
-    assert seqs(path) == [1, 2]
+    assert messages(path) == ["one", "two", "three"]
+    assert seqs(path) == [1, 2, 3]
+
+
+def test_reports_of_progress_are_dropped_counted_and_told_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = EventWriter(path)
+    writer(remark("one"))
+    with monkeypatch.context() as patch:
+
+        def refuse(descriptor: int, data: bytes) -> int:
+            raise OSError(122, "Disk quota exceeded")
+
+        patch.setattr("ecotui.disk.os.write", refuse)
+        for step in range(5):
+            writer(Heartbeat(step=step, seconds_since_progress=0.0))
+        writer(remark("two"))
+    writer(Heartbeat(step=9, seconds_since_progress=0.0))
+    writer(remark("three"))
+    writer.close()
+    told = messages(path)
+    assert (told[0], told[1], told[3]) == ("one", "two", "three")
+    assert told[2].startswith("5 reports of progress are missing")
+    assert seqs(path) == [1, 2, 3, 4, 5]
+
+
+def test_half_a_line_that_could_not_be_cut_off_is_cut_off_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = EventWriter(path)
+    writer(remark("one"))
+    real_write = os.write
+    with monkeypatch.context() as patch:
+
+        def write_half(descriptor: int, data: bytes) -> int:
+            if len(data) < 20:
+                raise OSError(5, "Input/output error")
+            return real_write(descriptor, data[: len(data) // 2])
+
+        def refuse(descriptor: int, size: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        patch.setattr("ecotui.disk.os.write", write_half)
+        patch.setattr("ecotui.disk.os.ftruncate", refuse)
+        writer(remark("two"))
+        assert not path.read_bytes().endswith(b"\n")
+    writer(remark("three"))
+    writer.close()
+    assert messages(path) == ["one", "two", "three"]
+
+
+def test_ballast_is_given_up_for_what_must_be_told_and_made_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = path.with_name(".ballast")
+    now = [0.0]
+    writer = EventWriter(path, ballast_path=place)
+    assert writer._ballast is not None
+    writer._ballast._clock = lambda: now[0]
+    assert place.stat().st_size == BALLAST_BYTES
+    real_write = os.write
+    with monkeypatch.context() as patch:
+
+        def write_where_there_is_room(descriptor: int, data: bytes) -> int:
+            if place.exists():
+                raise OSError(28, "No space left on device")
+            return real_write(descriptor, data)
+
+        patch.setattr("ecotui.disk.os.write", write_where_there_is_room)
+        writer(Heartbeat(step=1, seconds_since_progress=0.0))
+        assert place.exists()  # not for a report of progress
+        writer(remark("saving failed"))
+        assert not place.exists()
+    assert "saving failed" in messages(path)
+    writer(remark())
+    assert not place.exists()
+    now[0] += 60.0
+    writer(remark())
+    assert place.exists()
+    writer(RunStopped(reason="asked", epoch=1, step=1, checkpoint=None))
+    assert not place.exists()
 
 
 def test_a_closed_writer_never_writes_into_somebody_elses_file(path: Path, tmp_path: Path) -> None:
@@ -294,8 +387,10 @@ def test_the_end_of_a_run_is_flushed_to_the_disk(
     monkeypatch.setattr("ecotui.stream.os.fsync", flushed.append)
     write(path, remark())
     assert flushed == []
-    write(path, RunStopped(reason="asked", epoch=1, step=1, checkpoint=None))
+    write(path, SAVED)
     assert len(flushed) == 1
+    write(path, RunStopped(reason="asked", epoch=1, step=1, checkpoint=None))
+    assert len(flushed) == 2
 
 
 def test_the_written_log_can_be_folded_from_the_start(path: Path) -> None:

@@ -19,6 +19,7 @@ from ecotui import __version__, lock
 from ecotui.engine.awake import kept_awake
 from ecotui.engine.control import Control, Progress, StopFlag
 from ecotui.engine.deadline import Deadline, end_time
+from ecotui.engine.raw_log import forgive_full_disks
 from ecotui.engine.signals import catch_signals, stops_asked
 from ecotui.errors import ExitCode
 from ecotui.events import EngineStarted, Heartbeat
@@ -38,12 +39,13 @@ def main() -> int:
     except lock.AlreadyHeldError as error:
         print(f"another engine works here: {who(error.holder)}", file=sys.stderr)  # noqa: T201
         return ExitCode.ERROR
+    forgive_full_disks()
     flag = StopFlag()
     attempt = 1 + _count_attempts(run)
     is_new = attempt == 1
     offset = 0 if is_new or not run.commands.exists() else run.commands.stat().st_size
     catch_signals(flag, lambda: stops_asked(run.commands, offset))
-    writer = EventWriter(run.events)
+    writer = EventWriter(run.events, ballast_path=run.ballast)
     writer(
         EngineStarted(
             run_id=run.run_id,

@@ -174,6 +174,7 @@ def record(parts: Parts, run: RunDir) -> None:
     Raises:
         OSError: The run directory cannot be written.
     """
+    # Whole or not at all: without it a run cannot be resumed.
     replace_whole(run.resolved, to_toml(parts.config).encode(), mode=0o644)
     write_split(parts.index, run.split)
     environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"

@@ -10,6 +10,7 @@ needs no torch.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -119,20 +120,11 @@ def commit_in_steps(
     """Do what `commit` does, stopping after each chunk; dropped half-way, it cleans up."""
     _make_folder(parent)
     folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with disk.closing(folder):
-        current = f"{_WRITING_PREFIX}{secrets.token_hex(8)}"
-        try:
-            os.mkdir(current, disk.FOLDER_MODE, dir_fd=folder)
-            num_bytes = yield from _fill(folder, current, files, facts)
-            if os.path.lexists(parent / name):
-                raise FileExistsError(f"{name} is there already")
-            os.rename(current, name, src_dir_fd=folder, dst_dir_fd=folder)
-            current = name
-            disk.sync(folder)
-        except BaseException:
-            # What has its name already, but maybe not on the disk, was not announced either.
-            shutil.rmtree(parent / current, ignore_errors=True)
-            raise
+    try:
+        num_bytes = yield from _commit_into(folder, parent, name, files, facts)
+    finally:
+        with contextlib.suppress(OSError):  # nothing was written through it
+            os.close(folder)
     return Committed(parent / name, num_bytes)
 
 
@@ -285,6 +277,25 @@ def _make_folder(path: Path) -> None:
     _make_folder(path.parent)
     path.mkdir(mode=disk.FOLDER_MODE, exist_ok=True)
     disk.sync_folder(path.parent)
+
+
+def _commit_into(
+    folder: int, parent: Path, name: str, files: Mapping[str, Content], facts: Mapping[str, Any]
+) -> Steps[int]:
+    current = f"{_WRITING_PREFIX}{secrets.token_hex(8)}"
+    try:
+        os.mkdir(current, disk.FOLDER_MODE, dir_fd=folder)
+        num_bytes = yield from _fill(folder, current, files, facts)
+        if os.path.lexists(parent / name):
+            raise FileExistsError(errno.EEXIST, "it is there already", name)
+        os.rename(current, name, src_dir_fd=folder, dst_dir_fd=folder)
+        current = name
+        disk.sync(folder)
+    except BaseException:
+        # What has its name already, but maybe not on the disk, was not announced either.
+        shutil.rmtree(parent / current, ignore_errors=True)
+        raise
+    return num_bytes
 
 
 def _fill(

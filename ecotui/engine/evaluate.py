@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -121,12 +120,8 @@ def shown_classes(scores: tuple[ClassScore, ...]) -> tuple[ClassScore, ...]:
     return tuple(scores[index] for index in sorted(worst))
 
 
-def write_evaluation(path: Path, evaluation: Evaluation, class_names: Sequence[str]) -> None:
-    """Write all figures of an evaluation as JSON.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+def as_json(evaluation: Evaluation, class_names: Sequence[str]) -> str:
+    """Return all figures of an evaluation as a JSON file."""
     record = {
         "num_images": evaluation.num_images,
         "loss": evaluation.loss if np.isfinite(evaluation.loss) else None,
@@ -136,8 +131,7 @@ def write_evaluation(path: Path, evaluation: Evaluation, class_names: Sequence[s
         "per_class": [score.model_dump() for score in evaluation.class_scores(class_names)],
         "confusion": evaluation.confusion_KK.tolist(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return json.dumps(record, indent=1) + "\n"
 
 
 def _score(

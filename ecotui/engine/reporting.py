@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections.abc import Sequence
@@ -11,9 +10,10 @@ from ecotui.engine.assembly import Parts
 from ecotui.engine.data.loader import Failure
 from ecotui.engine.data.supervision import Rebuilt
 from ecotui.engine.emit import Emit, Throttle
-from ecotui.engine.evaluate import Evaluation, shown_classes, write_evaluation
+from ecotui.engine.evaluate import Evaluation, as_json, shown_classes
 from ecotui.engine.meter import Meter
 from ecotui.engine.optim import learning_rate
+from ecotui.engine.records import Records
 from ecotui.engine.train_state import LoopState
 from ecotui.events import (
     EpochFinished,
@@ -43,6 +43,7 @@ class Reporter:
         self._run = run
         self._loop = loop
         self._emit = emit
+        self._records = Records(emit)
         self._throttle = Throttle()
         self._epoch_started = time.monotonic()
         self._epoch_images = 0
@@ -135,9 +136,8 @@ class Reporter:
             self._loop.set_aside.append(failure.sample_id)
             path = visible(self._parts.index.names[failure.sample_id])
             reason = visible(failure.reason)
-            with self._run.quarantine.open("a", encoding="utf-8") as file:
-                record = {"path": path, "reason": reason, "split": split, "step": step}
-                file.write(json.dumps(record) + "\n")
+            record = {"path": path, "reason": reason, "split": split, "step": step}
+            self._records.append(self._run.quarantine, json.dumps(record))
             self._emit(SampleSetAside(path=path, reason=reason, split=split, step=step))
 
     def report(self, evaluation: Evaluation, split: SplitName, seconds: float) -> None:
@@ -150,7 +150,7 @@ class Reporter:
         epoch = loop.epoch + 1 if is_val else loop.best_epoch
         path = self._run.evaluations / (f"epoch-{epoch:06d}.json" if is_val else f"{split}.json")
         class_names = self._parts.index.class_names
-        write_evaluation(path, evaluation, class_names)
+        self._records.write(path, as_json(evaluation, class_names))
         self._emit(
             ValidationFinished(
                 split=split,
@@ -197,9 +197,4 @@ class Reporter:
             "learning_rate": finished.learning_rate,
             "seconds": finished.seconds,
         }
-        is_new = not self._run.metrics.exists()
-        with self._run.metrics.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        self._records.append_row(self._run.metrics, row)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from typing import Any
 
+from ecotui import disk
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
@@ -129,5 +131,6 @@ def _cut_metrics(run: RunDir, epochs_done: int) -> None:
     with run.metrics.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
     kept = [row for row in rows if row and int(row[0]) <= epochs_done]
-    with run.metrics.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *kept])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *kept])
+    disk.replace_whole(run.metrics, text.getvalue().encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from torch import nn
 from ecotui.config import RunConfig
 from ecotui.engine.compute import Capabilities, choose_compute
 from ecotui.engine.data.loader import Batch
-from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_evaluation
+from ecotui.engine.evaluate import Evaluation, as_json, evaluate, shown_classes
 from ecotui.events import ClassScore
 
 COMPUTE = choose_compute(
@@ -79,13 +78,9 @@ def test_all_figures_stay_between_zero_and_one(rows: list[list[int]]) -> None:
     assert 0.0 <= result.accuracy <= 1.0
 
 
-def test_the_file_holds_every_class_and_null_for_a_loss_that_is_not_finite(
-    tmp_path: Path,
-) -> None:
+def test_the_file_holds_every_class_and_null_for_a_loss_that_is_not_finite() -> None:
     result = Evaluation(float("nan"), 1.0, np.eye(2, dtype=np.int64))
-    path = tmp_path / "evaluations" / "epoch-000001.json"
-    write_evaluation(path, result, ["glass", "[/\x1b[2J"])
-    record = json.loads(path.read_text())
+    record = json.loads(as_json(result, ["glass", "[/\x1b[2J"]))
     assert record["loss"] is None
     assert record["confusion"] == [[1, 0], [0, 1]]
     assert [entry["name"] for entry in record["per_class"]] == ["glass", "[/\\e[2J"]

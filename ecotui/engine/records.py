@@ -1,0 +1,83 @@
+"""Files that tell of a run and are not needed to resume it: a full disk may cost their lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ecotui import disk
+from ecotui.engine.emit import Emit
+from ecotui.events import HealthAlerted
+from ecotui.text import visible
+
+
+class Records:
+    """Writes records of a run; where the disk cannot be written, it tells so once and goes on.
+
+    Args:
+        emit: Where the facts go.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._has_told = False
+
+    def append(self, path: Path, line: str) -> None:
+        """Append a line to a file, whole or not at all.
+
+        Emits:
+            HealthAlerted, the first time that it cannot be written.
+        """
+        self._try(path, lambda: disk.append_line(path, f"{line}\n".encode()))
+
+    def append_row(self, path: Path, row: Mapping[str, Any]) -> None:
+        """Append a row to a table, with a first line of names where the file is new.
+
+        Emits:
+            HealthAlerted, the first time that it cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(row), lineterminator="\n")
+        if not path.exists() or not path.stat().st_size:
+            writer.writeheader()
+        writer.writerow(row)
+        self.append(path, text.getvalue().removesuffix("\n"))
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file whole, or leave it as it is.
+
+        Emits:
+            HealthAlerted, the first time that it cannot be written.
+        """
+
+        def write() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            disk.replace_whole(path, text.encode())
+
+        self._try(path, write)
+
+    def _try(self, path: Path, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            if not disk.is_storage_fault(error):
+                raise
+            self._tell(path, error)
+
+    def _tell(self, path: Path, error: OSError) -> None:
+        if self._has_told:
+            return
+        self._has_told = True
+        why = visible(error.strerror or error)
+        self._emit(
+            HealthAlerted(
+                severity="warning",
+                code="records_not_written",
+                message=f"{visible(path.name)} cannot be written ({why}): records of this run "
+                "will have gaps",
+                advice="free some space; the training itself is not touched by it",
+            )
+        )
