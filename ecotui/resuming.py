@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ecotui import lock
 from ecotui.config import RunConfig
 from ecotui.config_file import parse_file, to_toml
-from ecotui.durable import replace_text
+from ecotui.durable import write_whole
 from ecotui.errors import EcoError, ExitCode, UsageError
 from ecotui.events import EngineLost, RunFailed, RunFinished
 from ecotui.paths import RunDir, choose_runs_dir, find_run
@@ -108,7 +108,7 @@ def extend(run: RunDir, epochs: int) -> str:
             "ask again",
         ) from None
     try:
-        replace_text(run.resolved, to_toml(changed))
+        write_whole(run.resolved, to_toml(changed).encode())
     except OSError as error:
         raise EcoError(
             f"{visible(run.resolved)} cannot be written: {visible(error.strerror)}",

@@ -15,7 +15,7 @@ from torch import nn
 
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
-from ecotui.durable import replace_text
+from ecotui.durable import write_whole
 from ecotui.engine.compute import (
     Compute,
     apply_process_settings,
@@ -163,7 +163,7 @@ def record(parts: Parts, run: RunDir) -> None:
     Raises:
         OSError: The run directory cannot be written.
     """
-    replace_text(run.resolved, to_toml(parts.config))
+    write_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
     environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
     run.environment.write_text(environment, encoding="utf-8")
