@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from ecotui.errors import ExitCode, UsageError
@@ -38,8 +39,11 @@ def leave_with_the_terminal(leave: Callable[[], None]) -> None:
 
     def go() -> None:
         leave()
-        # A terminal that is gone or stalled must not hold the process back.
-        loop.call_later(SECONDS_TO_LEAVE, os._exit, ExitCode.DONE)
+        # A terminal that is gone or stalled must not hold the process back, neither here nor
+        # in a thread that Python waits for once the loop is over.
+        reaper = threading.Timer(SECONDS_TO_LEAVE, os._exit, (ExitCode.DONE,))
+        reaper.daemon = True
+        reaper.start()
 
     def look() -> None:
         # Where hang-ups are ignored or go elsewhere, nothing else tells.

@@ -11,7 +11,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ecotui import lock
 from ecotui.commands import DetachRun, StopRun, read_commands
@@ -130,8 +132,13 @@ def wait_for_stop(
     obeys: bool = True,
     accepts: bool = True,
     answers: bool = True,
+    owner: int | None = None,
 ) -> None:
-    """Train for ever, two heartbeats a second, until asked to stop."""
+    """Train for ever, two heartbeats a second, until asked to stop.
+
+    With an owner it goes on after a DetachRun, and stops where the owner dies without one.
+    """
+    is_owned = owner is not None
     offset, count = run.commands.stat().st_size if run.commands.exists() else 0, 0
     while True:
         found, offset = read_commands(run.commands, offset)
@@ -147,9 +154,15 @@ def wait_for_stop(
                 path = save(emit, count)
                 emit(RunStopped(reason=command.reason, epoch=1, step=count, checkpoint=path))
                 return
-            if isinstance(command, DetachRun):
+            if isinstance(command, DetachRun) and owner is None:
                 finish(emit)
                 return
+            if isinstance(command, DetachRun):
+                is_owned = False
+        if is_owned and os.getppid() != owner:
+            path = save(emit, count)
+            emit(RunStopped(reason="its owner has died", epoch=1, step=count, checkpoint=path))
+            return
         count += 1
         step(emit, count)
         emit(Heartbeat(step=count, seconds_since_progress=0.0))
@@ -188,12 +201,31 @@ def do_job(run: RunDir, emit: EventWriter) -> None:
     )
 
 
+def owner_pid() -> int:
+    return int(sys.argv[sys.argv.index("--owner-pid") + 1])
+
+
+TRAINING: dict[str, Callable[[], dict[str, Any]]] = {
+    "trains": dict,
+    "saves and trains": dict,
+    "refuses": lambda: {"accepts": False},
+    "busy": lambda: {"answers": False},
+    "deaf": lambda: {"obeys": False},
+    "has an owner": lambda: {"owner": owner_pid()},
+}
+"""Ways to train until it is asked to stop, with what is special about each."""
+
+
 def play(how: str, run: RunDir, emit: EventWriter) -> None:
     if how == "discards":
         fail(emit, discard=True)
         return
     start(emit)
     step(emit, 1)
+    if how.startswith("saves"):
+        save(emit, 1)
+    if how in TRAINING:
+        wait_for_stop(run, emit, **TRAINING[how]())
     match how:
         case "finishes":
             finish(emit)
@@ -206,19 +238,8 @@ def play(how: str, run: RunDir, emit: EventWriter) -> None:
             os.abort()
         case "exits":
             sys.exit(3)
-        case "trains":
-            wait_for_stop(run, emit)
-        case "refuses":
-            wait_for_stop(run, emit, accepts=False)
-        case "busy":
-            wait_for_stop(run, emit, answers=False)
         case "runs out of time":
             emit(RunStopped(reason="time_limit", epoch=0, step=1, checkpoint=save(emit, 1)))
-        case "deaf":
-            wait_for_stop(run, emit, obeys=False)
-        case "saves and trains":
-            save(emit, 1)
-            wait_for_stop(run, emit)
 
 
 def main() -> None:

@@ -244,12 +244,12 @@ def test_a_full_disk_refuses_a_change_and_leaves_the_old_setting(
 ) -> None:
     run = harness.new(**TRAIN)
 
-    def full(path: Path, text: str) -> None:
+    def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     def hook(event: Event) -> None:
         if event.kind == "epoch_started":
-            monkeypatch.setattr("ecotui.engine.changes.replace_text", full)
+            monkeypatch.setattr("ecotui.engine.changes.write_whole", full)
 
     events, code = harness.run(run, both(hook, asking(run, 5, ExtendRun(epochs=9))))
     assert code == ExitCode.DONE
