@@ -1,0 +1,80 @@
+"""What an engine of the fork server can be made to do wrong, or be spared.
+
+The saboteurs are the controls: with one of them the same test has to fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ecotui.engine import checkpoint, train_state
+from ecotui.engine.probing import Answer, Probe
+
+HEALTHY = {
+    "torch": Answer({"version": "2.2.0"}),
+    "numpy_torch": Answer({"version": "1.26.4"}),
+    "torchvision": Answer({"version": "0.17.0"}),
+    "timm": Answer({"version": "1.0.31"}),
+    "device": Answer({"cuda": [], "mps": False, "bf16": False, "cuda_build": ""}),
+}
+
+
+def take_the_environment_for_healthy() -> None:
+    """Spare the seconds that the probe's child needs to import torch."""
+
+    def answers(self: Probe, poll: Callable[[], None]) -> dict[str, Answer]:
+        poll()
+        return HEALTHY
+
+    replaced: Any = Probe
+    replaced._begin = lambda self, steps: None
+    replaced.__exit__ = lambda self, *args: None
+    replaced.answers = answers
+
+
+def restore_no_generators() -> None:
+    """Saboteur: dropout goes on with other random numbers than it would have."""
+    train_state._unpack_generators = lambda *args, **kwargs: None
+
+
+def give_loaders_no_generator() -> None:
+    """Saboteur: every iterator of a loader draws from the process's own generator."""
+    from torch.utils.data import DataLoader
+
+    replaced: Any = DataLoader
+    make = replaced.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs["generator"] = None
+        make(self, *args, **kwargs)
+
+    replaced.__init__ = init
+
+
+def write_in_place() -> None:
+    """Saboteur: one folder for the state, its files written over one after the other."""
+    commit = checkpoint.commit
+
+    def overwrite(
+        parent: Path, name: str, files: Mapping[str, bytes], facts: Mapping[str, Any]
+    ) -> checkpoint.Committed:
+        if not name.startswith("step-"):
+            return commit(parent, name, files, facts)
+        target = parent / "step-0000000000-00000000"
+        target.mkdir(parents=True, exist_ok=True)
+        for file_name, content in files.items():
+            (target / file_name).write_bytes(content)
+        (target / checkpoint.MANIFEST).write_bytes(checkpoint._manifest(files, facts))
+        return checkpoint.Committed(target, sum(len(content) for content in files.values()))
+
+    checkpoint.commit = overwrite
+
+
+PATCHES: dict[str, Callable[[], None]] = {
+    "healthy_environment": take_the_environment_for_healthy,
+    "generators_not_restored": restore_no_generators,
+    "loader_without_generator": give_loaders_no_generator,
+    "writes_in_place": write_in_place,
+}
