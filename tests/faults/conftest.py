@@ -29,7 +29,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "drop_path_rate": 0.1,
     },
     "train": {
-        "epochs": 6,
+        "epochs": 5,
         "batch_size": 8,
         "optimizer": "adamw",
         "scheduler": "cosine",
