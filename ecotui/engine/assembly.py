@@ -14,6 +14,7 @@ from torch import nn
 
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
+from ecotui.durable import write_whole
 from ecotui.engine.compute import (
     Compute,
     apply_process_settings,
@@ -126,7 +127,7 @@ def record(parts: Parts, run: RunDir) -> None:
     Raises:
         OSError: The run directory cannot be written.
     """
-    run.resolved.write_text(to_toml(parts.config), encoding="utf-8")
+    write_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
     environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
     run.environment.write_text(environment, encoding="utf-8")

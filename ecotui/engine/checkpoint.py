@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ecotui import __version__
+from ecotui.durable import sync_file, sync_folder
 
 MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
@@ -79,14 +80,17 @@ def commit(
     Raises:
         OSError: Something could not be written; nothing is left behind.
     """
+    is_first = not parent.is_dir()
     parent.mkdir(parents=True, exist_ok=True)
+    if is_first:
+        sync_folder(parent.parent)
     writing = parent / f"{_WRITING_PREFIX}{secrets.token_hex(8)}"
     try:
         writing.mkdir(mode=0o755)
         for file_name, content in files.items():
             _write_durably(writing / file_name, content)
         _write_durably(writing / MANIFEST, _manifest(files, facts))
-        _sync_directory(writing)
+        sync_folder(writing)
         target = parent / name
         if target.exists():
             drop(target)
@@ -94,7 +98,7 @@ def commit(
     except BaseException:
         shutil.rmtree(writing, ignore_errors=True)
         raise
-    _sync_directory(parent)
+    sync_folder(parent)
     return Committed(target, sum(len(content) for content in files.values()))
 
 
@@ -232,14 +236,6 @@ def _write_durably(path: Path, content: bytes) -> None:
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
+        sync_file(descriptor)
     finally:
         os.close(descriptor)
