@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from ecotui.config_file import parse_file, to_toml
 from ecotui.events import TERMINAL_KINDS
 from ecotui.paths import RunDir
 from tests.faults import keeping
-from tests.faults.engines import EngineServer, Forked, send, survivors_of
+from tests.faults.engines import Engine, EngineServer, send, start_fresh, survivors_of
 from tests.faults.watching import DROPPING, WRITING, Place, Watch, places
 
 PLACES: tuple[Place, ...] = (
@@ -38,12 +39,16 @@ class Tally:
         landed: Kills by the place where they landed.
         faults: What was lost or differs, in words; the first one ends the campaign.
         lost_seconds: Training thrown away by each kill.
+        num_runs: Runs begun.
+        num_fresh: Attempts that were not forked.
+        num_verified: Checkpoints read and compared with their manifests.
     """
 
     landed: Counter[Place] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     lost_seconds: list[float] = field(default_factory=list)
     num_runs: int = 0
+    num_fresh: int = 0
     num_verified: int = 0
 
     @property
@@ -58,11 +63,12 @@ class Tally:
     def table(self) -> str:
         """Return the campaign in a few lines of text."""
         lines = [f"{place:<14}{self.landed[place]:>5}" for place in PLACES]
-        longest = max(self.lost_seconds, default=0.0)
+        seconds = sorted(self.lost_seconds) or [0.0]
         lines += [
             f"{'kills':<14}{self.num_kills:>5} in {self.num_runs} runs",
+            f"{'fresh':<14}{self.num_fresh:>5} attempts, the others forked",
             f"{'lost':<14}{len(self.faults):>5} of {self.num_verified} checkpoints looked at",
-            f"{'thrown away':<14}{longest:>5.2f} s of training at most",
+            f"{'thrown away':<14}{statistics.median(seconds):>5.2f} s, at most {seconds[-1]:.2f} s",
         ]
         return "\n".join(lines)
 
@@ -76,6 +82,7 @@ class Campaign:
         chance: Decides aims, delays and workers.
         patches: What is wrong with the engines; see `patches`.
         aims: Places that are aimed at.
+        fresh_fraction: Share of attempts in an interpreter of their own, 0 to 1.
     """
 
     def __init__(
@@ -85,12 +92,14 @@ class Campaign:
         chance: random.Random,
         patches: tuple[str, ...] = (),
         aims: tuple[Place, ...] = PLACES,
+        fresh_fraction: float = 0.0,
     ) -> None:
         self._server = server
         self._make_run = make_run
         self._chance = chance
         self._patches = patches
         self._aims = aims
+        self._fresh_fraction = fresh_fraction
         self.tally = Tally()
 
     def kill_runs(self, whole: RunDir, num_kills: int, quota: int = 0) -> Tally:
@@ -140,12 +149,15 @@ class Campaign:
     def _aim(self, quota: int) -> Place:
         return self._chance.choice(self.tally.lacks(quota) or self._aims)
 
-    def _start(self, watch: Watch) -> Forked:
+    def _start(self, watch: Watch) -> Engine:
         _choose_workers(watch.run, self._chance.choice(WORKERS))
         watch.begin_attempt()
+        if self._chance.random() < self._fresh_fraction:
+            self.tally.num_fresh += 1
+            return start_fresh(watch.run)
         return self._server.start(watch.run, patches=self._patches)
 
-    def _kill(self, engine: Forked, watch: Watch, aim: Place) -> bool:
+    def _kill(self, engine: Engine, watch: Watch, aim: Place) -> bool:
         """Kill an engine near a place; False where the run came to its end before."""
         if not self._reach(engine, watch, aim):
             return False
@@ -163,7 +175,7 @@ class Campaign:
         self.tally.lost_seconds += keeping.thrown_away(watch, killed_at)
         return True
 
-    def _reach(self, engine: Forked, watch: Watch, aim: Place) -> bool:
+    def _reach(self, engine: Engine, watch: Watch, aim: Place) -> bool:
         """Wait until an engine is about where it is to be killed."""
         skipped = self._chance.randrange(3)
         saves, epochs = "checkpoint_saved", "epoch_started"
