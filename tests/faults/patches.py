@@ -5,6 +5,9 @@ The saboteurs are the controls: with one of them the same test has to fail.
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,52 @@ def write_in_place() -> None:
         return checkpoint.Committed(target, sum(len(content) for content in files.values()))
 
     checkpoint.commit = overwrite
+
+
+def die_at_change(number: str) -> None:
+    """Die right before the n-th change of a file of the run; a file to be emptied is empty then.
+
+    Opening a file for writing, and making, renaming and removing one, are changes. What the
+    engine's children do does not count.
+    """
+    run, own_pid = Path(sys.argv[1]), os.getpid()
+    left = int(number)
+
+    def on_operation(name: str, args: tuple[Any, ...]) -> None:
+        nonlocal left
+        path = _changed(name, args, run)
+        if path is None or os.getpid() != own_pid:
+            return
+        left -= 1
+        if left == 0:
+            if name == "open" and args[2] & os.O_TRUNC and path.is_file():
+                os.truncate(path, 0)
+            os.kill(own_pid, signal.SIGKILL)
+
+    sys.addaudithook(on_operation)
+
+
+def _changed(name: str, args: tuple[Any, ...], run: Path) -> Path | None:
+    """Return what an operation is about to change of a run, or None."""
+    if name == "open":
+        if not args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return None
+    elif name not in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"):
+        return None
+    if not isinstance(args[0], str | Path):
+        return None
+    path = Path(args[0])
+    # A relative name is one within an open folder, which only checkpoints are written through.
+    return path if not path.is_absolute() or path.is_relative_to(run) else None
+
+
+def apply(name: str) -> None:
+    """Apply a patch by its name; what follows a colon is its argument."""
+    key, _, argument = name.partition(":")
+    if key == "dies_at_change":
+        die_at_change(argument)
+    else:
+        PATCHES[key]()
 
 
 PATCHES: dict[str, Callable[[], None]] = {

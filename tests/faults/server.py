@@ -95,11 +95,11 @@ def be_an_engine(run: str, arguments: list[str], patches: list[str]) -> None:
     try:
         os.setsid()
         _become_fresh(Path(run) / "engine.log")
-        from tests.faults.patches import PATCHES
+        from tests.faults import patches as known
 
-        for name in patches:
-            PATCHES[name]()
         sys.argv = ["ecotui.engine", run, *arguments]
+        for name in patches:
+            known.apply(name)
         runpy.run_module("ecotui.engine", run_name="__main__", alter_sys=True)
     except BaseException:
         traceback.print_exc()
