@@ -25,6 +25,7 @@ from ecotui.engine.compute import (
 )
 from ecotui.engine.data.index import DataIndex, write_split
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
+from ecotui.engine.data.supervision import Supervision
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
@@ -49,6 +50,7 @@ class Parts:
         trainable: What changes while training.
         forward: The network, compiled where that was asked for.
         test_loader: None where the data has no test split.
+        supervision: Of the loaders: who is called while they wait, and when they fail.
     """
 
     config: RunConfig
@@ -64,6 +66,7 @@ class Parts:
     train_loader: TrainLoader
     val_loader: EvalLoader
     test_loader: EvalLoader | None
+    supervision: Supervision
 
     @property
     def num_classes(self) -> int:
@@ -181,7 +184,12 @@ def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compu
         scaler=make_scaler(compute),
     )
     transforms = build_transforms(built.spec, config.augment)
-    train_loader, val_loader, test_loader = _loaders(config, index, transforms, compute)
+    supervision = Supervision(
+        config.guards.loader_patience_seconds, config.guards.first_batch_patience_seconds
+    )
+    train_loader, val_loader, test_loader = _loaders(
+        config, index, transforms, compute, supervision
+    )
     labels = index.labels[index.splits["train"]]
     num_classes = len(index.class_names)
     return Parts(
@@ -198,6 +206,7 @@ def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compu
         train_loader=train_loader,
         val_loader=val_loader,
         test_loader=test_loader,
+        supervision=supervision,
     )
 
 
@@ -207,7 +216,11 @@ def _compiled(network: nn.Module) -> nn.Module:
 
 
 def _loaders(
-    config: RunConfig, index: DataIndex, transforms: Transforms, compute: Compute
+    config: RunConfig,
+    index: DataIndex,
+    transforms: Transforms,
+    compute: Compute,
+    supervision: Supervision,
 ) -> tuple[TrainLoader, EvalLoader, EvalLoader | None]:
     pin_memory = compute.device_type == "cuda"
     train_loader = TrainLoader(
@@ -219,6 +232,7 @@ def _loaders(
         workers=compute.workers,
         max_pixels=config.data.max_pixels,
         pin_memory=pin_memory,
+        supervision=supervision,
     )
 
     def evaluation(split: str) -> EvalLoader:
@@ -230,6 +244,7 @@ def _loaders(
             workers=compute.workers,
             max_pixels=config.data.max_pixels,
             pin_memory=pin_memory,
+            supervision=supervision,
         )
 
     test_loader = evaluation("test") if len(index.splits["test"]) else None

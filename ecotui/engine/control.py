@@ -84,8 +84,13 @@ class Control:
         self._next_look = 0.0
         self._save_is_asked = False
 
-    def poll(self, step: int) -> None:
+    def poll(self, step: int, *, is_waiting: bool = False) -> None:
         """Look at signals and commands; called at every batch of every stage.
+
+        Args:
+            step: Optimizer steps done.
+            is_waiting: Nothing was done since the last call, so that the heartbeat's
+                silence goes on.
 
         Raises:
             StopRequested: Someone asked to stop, or the owner has died.
@@ -93,7 +98,8 @@ class Control:
         Emits:
             CommandAnswered.
         """
-        self.progress.note(step)
+        if not is_waiting:
+            self.progress.note(step)
         if self._flag.reason is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + COMMANDS_INTERVAL_SECONDS
             self._listen()

@@ -216,6 +216,7 @@ def _read_data(config: RunConfig, emit: Emit) -> DataIndex:
 
 
 def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
+    from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
 
     loop, saver = trainer.loop, trainer.saver
@@ -227,6 +228,10 @@ def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
         saved = saver.save(loop, "stop")
         emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=saved))
         return ExitCode.RESUMABLE
+    except LoaderFaultError:
+        loop.seconds = trainer.seconds
+        saver.save(loop, "stop")
+        raise
     try:
         trainer.test()
     except StopRequested as stop:

@@ -11,6 +11,7 @@ from typing import Literal
 from ecotui.engine.assembly import Parts
 from ecotui.engine.control import Control
 from ecotui.engine.data.loader import Batch, EvalLoader
+from ecotui.engine.data.supervision import Rebuilt
 from ecotui.engine.emit import Emit, Throttle, span
 from ecotui.engine.evaluate import Evaluation, evaluate, shown_classes, write_evaluation
 from ecotui.engine.meter import Meter
@@ -23,6 +24,7 @@ from ecotui.errors import EcoError, ExitCode
 from ecotui.events import (
     EpochFinished,
     EpochStarted,
+    LoaderRebuilt,
     SampleSetAside,
     SplitName,
     StepsTaken,
@@ -60,6 +62,8 @@ class Trainer:
         self.protection = Protection(parts, loop, emit)
         self._throttle = Throttle()
         self._started = time.monotonic()
+        parts.supervision.attend = lambda: control.poll(loop.step, is_waiting=True)
+        parts.supervision.tell = self._tell_rebuilt
 
     def train(self) -> Why:
         """Run epochs until all are done, nothing gets better, or the step limit is reached."""
@@ -137,6 +141,17 @@ class Trainer:
             if batch is None:
                 return
             yield batch
+
+    def _tell_rebuilt(self, rebuilt: Rebuilt) -> None:
+        self.emit(
+            LoaderRebuilt(
+                step=self.loop.step,
+                what=rebuilt.what,
+                workers_before=rebuilt.workers_before,
+                workers=rebuilt.workers,
+                rebuilds_left=rebuilt.rebuilds_left,
+            )
+        )
 
     def _validate(self) -> Evaluation:
         loader = self.parts.val_loader

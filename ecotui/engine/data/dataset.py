@@ -87,10 +87,17 @@ class PhotoDataset(Dataset[Sample | Failure]):
         self._transform = transform
         self._seed = seed
         self._max_pixels = max_pixels
+        self._left_out: dict[int, str] = {}
+
+    def leave_out(self, sample_id: int, reason: str) -> None:
+        """Read a sample no more, in processes that are started from now on."""
+        self._left_out[sample_id] = reason
 
     def __getitem__(self, key: Key) -> Sample | Failure:
         """Return the sample, or why there is none."""
         epoch, sample_id = key
+        if sample_id in self._left_out:
+            return Failure(sample_id, self._left_out[sample_id])
         try:
             image = decode(self._index.path_of(sample_id), max_pixels=self._max_pixels)
             with borrowed_randomness(derive_seed(self._seed, "augment", epoch, sample_id)):

@@ -1,24 +1,19 @@
 """Batches for training and evaluation, read ahead by worker processes.
 
 The bits of a batch depend on seed, epoch and sample ids, never on the number of
-workers; nothing here draws from the process's own generators.
+workers, nor on what becomes of them; nothing here draws from the process's own generators.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
 
-import torch
-from torch.utils.data import DataLoader
-
-from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, collate
+from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset
 from ecotui.engine.data.index import DataIndex
-from ecotui.engine.data.sampler import BatchesInOrder, EpochSampler, Key, Sampling
+from ecotui.engine.data.sampler import BatchesInOrder, EpochSampler, Sampling
+from ecotui.engine.data.supervision import Supervision
+from ecotui.engine.data.supply import Supply
 from ecotui.engine.data.transforms import Transform
-from ecotui.engine.data.workers import prepare_worker, start_method
 from ecotui.events import SplitName
 
 __all__ = ["Batch", "EvalLoader", "Failure", "TrainLoader"]
@@ -36,6 +31,8 @@ class TrainLoader:
         workers: Processes that read ahead; 0 reads in this one.
         max_pixels: Largest photo that is decoded.
         pin_memory: Deliver page-locked tensors, for copies to CUDA.
+        supervision: Patience with the workers, and who is told of them; one for all
+            loaders of a run.
     """
 
     def __init__(  # noqa: PLR0913
@@ -49,12 +46,18 @@ class TrainLoader:
         workers: int,
         max_pixels: int,
         pin_memory: bool = False,
+        supervision: Supervision | None = None,
     ) -> None:
         self._sampler = EpochSampler(
             index.splits["train"], index.labels, batch_size=batch_size, seed=seed, sampling=sampling
         )
-        dataset = PhotoDataset(index, transform, seed=seed, max_pixels=max_pixels)
-        self._loader = _loader(dataset, self._sampler, workers, pin_memory)
+        self._supply = Supply(
+            PhotoDataset(index, transform, seed=seed, max_pixels=max_pixels),
+            workers,
+            supervision or Supervision(),
+            pin_memory=pin_memory,
+            name_of=index.names.__getitem__,
+        )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -69,13 +72,16 @@ class TrainLoader:
         Args:
             epoch: Decides order and augmentation.
             start_batch: First batch to deliver, from 0.
+
+        Raises:
+            LoaderFaultError: While iterating, too: workers die or hang again and again.
         """
         self._sampler.begin(epoch, start_batch)
-        return iter(self._loader)
+        return self._supply.read(iter(self._sampler))
 
     def close(self) -> None:
         """End the workers, also in the middle of an epoch."""
-        _end_workers(self._loader)
+        self._supply.close()
 
 
 class EvalLoader:
@@ -89,9 +95,11 @@ class EvalLoader:
         workers: Processes that read ahead; 0 reads in this one.
         max_pixels: Largest photo that is decoded.
         pin_memory: Deliver page-locked tensors, for copies to CUDA.
+        supervision: Patience with the workers, and who is told of them; one for all
+            loaders of a run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         index: DataIndex,
         split: SplitName,
@@ -101,47 +109,24 @@ class EvalLoader:
         workers: int,
         max_pixels: int,
         pin_memory: bool = False,
+        supervision: Supervision | None = None,
     ) -> None:
-        batches = BatchesInOrder(index.splits[split], batch_size)
+        self._batches = BatchesInOrder(index.splits[split], batch_size)
         self.num_images = len(index.splits[split])
-        dataset = PhotoDataset(index, transform, seed=0, max_pixels=max_pixels)
-        self._loader = _loader(dataset, batches, workers, pin_memory)
+        self._supply = Supply(
+            PhotoDataset(index, transform, seed=0, max_pixels=max_pixels),
+            workers,
+            supervision or Supervision(),
+            pin_memory=pin_memory,
+            name_of=index.names.__getitem__,
+        )
 
     def __len__(self) -> int:
-        return len(self._loader)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self._loader)
+        return self._supply.read(iter(self._batches))
 
     def close(self) -> None:
         """End the workers, also in the middle of a pass."""
-        _end_workers(self._loader)
-
-
-def _loader(
-    dataset: PhotoDataset,
-    batches: Iterable[Sequence[Key]],
-    workers: int,
-    pin_memory: bool,
-) -> DataLoader[Any]:
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,  # type: ignore[arg-type]  # keys are pairs, torch types them as int
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-        worker_init_fn=partial(prepare_worker, os.getpid()) if workers else None,
-        multiprocessing_context=start_method() if workers else None,
-        persistent_workers=workers > 0,
-        # Its own: without one, making an iterator draws from the process's generator.
-        generator=torch.Generator(),
-    )
-
-
-def _end_workers(loader: DataLoader[Any]) -> None:
-    # DataLoader has no public way to end persistent workers: it waits for the garbage
-    # collector, which a reference in an abandoned loop can put off for ever.
-    iterator = getattr(loader, "_iterator", None)
-    if iterator is not None:
-        iterator._shutdown_workers()
-        loader._iterator = None
+        self._supply.close()

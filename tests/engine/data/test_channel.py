@@ -1,0 +1,144 @@
+"""Records arrive whole and in order, with their files, however they are cut on the way."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecotui.engine.data import memory_file
+from ecotui.engine.data.channel import Channel, Record
+
+Ends = tuple[Channel, Channel]
+
+
+def pair() -> Ends:
+    engine, worker = socket.socketpair()
+    return Channel(engine, is_patient=False), Channel(worker, is_patient=True)
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    engine, worker = pair()
+    yield engine, worker
+    engine.close()
+    worker.close()
+
+
+@given(st.lists(st.dictionaries(st.text(), st.integers() | st.text()), max_size=8))
+def test_records_come_as_they_were_sent(records: list[dict[str, int | str]]) -> None:
+    engine, worker = pair()
+    for record in records:
+        worker.send(record)
+    seen: list[Record] = []
+    while len(seen) < len(records):
+        seen += [record for record, _ in engine.receive()]
+    engine.close()
+    worker.close()
+    assert seen == records
+
+
+def test_nothing_there_is_nothing_and_a_closed_end_is_an_end(ends: Ends) -> None:
+    engine, worker = ends
+    assert engine.receive() == []
+    worker.close()
+    with pytest.raises(EOFError):
+        engine.receive()
+
+
+def test_a_record_larger_than_the_socket_waits_without_blocking(ends: Ends) -> None:
+    engine, worker = ends
+    large = {"keys": list(range(200_000))}
+    engine.send(large)
+    assert engine.has_unsent
+    found: list[tuple[Record, int | None]] = []
+    while not found:
+        engine.flush()
+        found = worker.receive()
+    assert found == [(large, None)]
+    assert not engine.has_unsent
+
+
+def test_half_a_record_blocks_nobody() -> None:
+    """What a worker leaves behind that is stopped or killed amid its answer."""
+    ours, theirs = socket.socketpair()
+    engine = Channel(ours, is_patient=False)
+    theirs.sendall(b"\0\0\0\x05\0\0")
+    assert engine.receive() == []
+    assert engine.receive() == []
+    theirs.close()
+    with pytest.raises(EOFError):
+        engine.receive()
+    engine.close()
+
+
+def test_each_record_keeps_its_own_file(ends: Ends) -> None:
+    engine, worker = ends
+    images = [torch.randn(2, 3, 4, 4) for _ in range(5)]
+    for number, image in enumerate(images):
+        descriptor = memory_file.store(image)
+        worker.send({"number": number}, descriptor)
+        worker.send({"number": -1})
+        os.close(descriptor)
+    seen: list[tuple[Record, int | None]] = []
+    while len(seen) < 10:
+        seen += engine.receive()
+    for record, received in seen:
+        assert (received is None) == (record["number"] < 0)
+        if received is not None:
+            assert memory_file.load(received, (2, 3, 4, 4)).equal(images[record["number"]])
+            os.close(received)
+
+
+def test_what_nobody_took_is_closed(ends: Ends) -> None:
+    engine, worker = ends
+    before = len(os.listdir("/dev/fd"))
+    descriptor = memory_file.store(torch.ones(4))
+    worker.send({"number": 1}, descriptor)
+    os.close(descriptor)
+    engine._whole = list  # type: ignore[method-assign]  # the rest of the record never came
+    engine.receive()
+    engine.close()
+    assert len(os.listdir("/dev/fd")) == before - 1
+
+
+class TestMemoryFiles:
+    def test_a_tensor_outlives_the_file_it_came_in(self) -> None:
+        image = torch.randn(3, 3, 5, 5)
+        descriptor = memory_file.store(image[:, :, ::2])
+        loaded = memory_file.load(descriptor, (3, 3, 3, 5))
+        os.close(descriptor)
+        assert loaded.equal(image[:, :, ::2])
+        loaded += 1.0
+
+    def test_other_numbers_are_refused(self) -> None:
+        with pytest.raises(TypeError, match="float64"):
+            memory_file.store(torch.ones(3, dtype=torch.float64))
+
+    def test_too_few_bytes_are_told(self) -> None:
+        descriptor = memory_file.store(torch.ones(3))
+        with pytest.raises(ValueError, match="mmap length"):
+            memory_file.load(descriptor, (4, 1024))
+        os.close(descriptor)
+
+    @pytest.mark.parametrize("how", ["absent", "forbidden"])
+    def test_without_memory_files_an_unnamed_one_on_disk_does(
+        self, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        def forbidden(*_: object) -> int:
+            raise PermissionError
+
+        if how == "absent":
+            monkeypatch.delattr(os, "memfd_create")
+        else:
+            monkeypatch.setattr(os, "memfd_create", forbidden)
+        image = torch.randn(2, 3)
+        descriptor = memory_file.store(image)
+        assert memory_file.load(descriptor, (2, 3)).equal(image)
+        assert os.fstat(descriptor).st_nlink == 0
+        os.close(descriptor)
