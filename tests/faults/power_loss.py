@@ -20,9 +20,8 @@ WAYS: tuple[Way, ...] = ("nothing", "everything", "names", "data", "halves", "re
 """What of the unsafe a disk holds: nothing; all; the names, with empty files; the data of files
 whose names are safe; the names, with half the data; only the names in the outer directories."""
 
-_PATH = re.compile(r'^(?:\S*?<(?P<folder>[^>]*)>, )?"(?P<path>[^"]*)"')
 _DESCRIPTOR = re.compile(r"^\d+<(?P<path>[^>]*)>")
-_RENAME = re.compile(r'"(?P<old>[^"]*)".*"(?P<new>[^"]*)"')
+_NAMES = re.compile(r'(?:[^,"<]*<(?P<folder>[^>]*)>, )?"(?P<path>[^"]*)"')
 
 
 @dataclass(slots=True)
@@ -62,7 +61,7 @@ class Disk:
         """Take in one more call."""
         if call.result < 0:
             return
-        if call.kind == "mkdir":
+        if call.kind in ("mkdir", "mkdirat"):
             self._put(_path(call), Folder())
         elif call.kind == "openat" and "O_CREAT" in call.arguments:
             self._open(call)
@@ -73,9 +72,8 @@ class Disk:
         elif call.kind in ("fsync", "fdatasync"):
             self._flush(_written(call))
         elif call.kind.startswith("rename"):
-            matched = _RENAME.search(call.arguments)
-            assert matched is not None, call
-            self._put(matched["new"], self._take(matched["old"]))
+            old, new = (_joined(matched) for matched in _NAMES.finditer(call.arguments))
+            self._put(new, self._take(old))
         elif call.kind in ("unlink", "unlinkat", "rmdir"):
             self._take(_path(call))
 
@@ -126,8 +124,12 @@ def count_flushes(calls: Sequence[Call]) -> int:
 
 
 def _path(call: Call) -> str:
-    matched = _PATH.match(call.arguments)
+    matched = _NAMES.match(call.arguments)
     assert matched is not None, call
+    return _joined(matched)
+
+
+def _joined(matched: re.Match[str]) -> str:
     return str(PurePosixPath(matched["folder"] or "/") / matched["path"])
 
 

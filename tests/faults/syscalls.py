@@ -20,7 +20,7 @@ from tests.faults import one_save
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = (
-    *("openat", "mkdir", "write", "fsync", "fdatasync", "close", "rename", "renameat"),
+    *("openat", "mkdir", "mkdirat", "write", "fsync", "fdatasync", "close", "rename", "renameat"),
     *("renameat2", "unlink", "unlinkat", "rmdir", "ftruncate", "link", "linkat", "statfs"),
 )
 """Calls that can change a disk, or that a full one can refuse."""

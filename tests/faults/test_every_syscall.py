@@ -32,7 +32,8 @@ def calls(before: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
     status, found = trace(run)
     assert status == 0
     assert check(run) == 2
-    assert {"mkdir", "write", "fsync", "rename", "openat", "close"} <= {call.kind for call in found}
+    kinds = {call.kind.removesuffix("2").removesuffix("at") for call in found}
+    assert {"mkdir", "write", "fsync", "rename", "open", "close"} <= kinds
     return found
 
 
