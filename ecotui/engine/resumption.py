@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from typing import Any
 
+from ecotui.durable import write_whole
 from ecotui.engine import checkpoint
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
@@ -63,6 +65,7 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
                 "at least one that can be loaded",
                 f"see {visible(run.checkpoints / 'quarantine')}, or start a new run",
             )
+        _cut_metrics(run, 0)
         note = "no checkpoint had been saved: the run begins anew"
         emit(RunResumed(attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note))
         return LoopState()
@@ -101,7 +104,11 @@ def _cut_metrics(run: RunDir, epochs_done: int) -> None:
     if not run.metrics.is_file():
         return
     with run.metrics.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file))
+        header, *rows = list(csv.reader(file)) or [[]]
     kept = [row for row in rows if row and int(row[0]) <= epochs_done]
-    with run.metrics.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *kept])
+    if not kept:
+        run.metrics.unlink()  # the first row brings its header along
+        return
+    whole = io.StringIO()
+    csv.writer(whole, lineterminator="\n").writerows([header, *kept])
+    write_whole(run.metrics, whole.getvalue().encode())
