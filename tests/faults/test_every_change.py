@@ -61,6 +61,8 @@ def goes_on(watch: Watch, server: EngineServer, whole: RunDir) -> list[str]:
     return faults + keeping.differences(watch, whole)
 
 
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
 def test_a_death_at_any_change_of_a_start_leaves_a_run_that_goes_on(
     server: EngineServer, interrupted: RunDir, whole: RunDir, tmp_path: Path
 ) -> None:
