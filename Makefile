@@ -8,16 +8,19 @@ DEMO_READY := $(VENV)/.demo-ready
 DEV_READY := $(VENV)/.dev-ready
 
 .DEFAULT_GOAL := help
-.PHONY: demo test slow check docs bench clean help
+.PHONY: demo test slow torture check docs bench clean help
 
 demo: $(DEMO_READY) ## train the demo: 1,797 handwritten digits, in about three minutes
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/ecotui digits; else $(BIN)/ecotui --headless digits; fi
 
-test: $(DEV_READY) ## run the tests, those marked slow left out
-	$(BIN)/python -m pytest -m "not slow"
+test: $(DEV_READY) ## run the tests, those marked slow or torture left out
+	$(BIN)/python -m pytest -m "not slow and not torture"
 
 slow: $(DEV_READY) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+torture: $(DEV_READY) ## kill and signal runs by the hundred (docs/faults.md)
+	$(BIN)/python -m pytest -m torture tests/faults
 
 check: $(DEV_READY) ## check lint, format, types and the floors
 	$(BIN)/ruff check .

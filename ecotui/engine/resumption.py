@@ -71,6 +71,7 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
                 "at least one that can be loaded",
                 f"see {visible(run.checkpoints / 'quarantine')}, or start a new run",
             )
+        _cut_metrics(run, 0)
         note = "no checkpoint had been saved: the run begins anew"
         emit(
             RunResumed(
@@ -129,8 +130,11 @@ def _cut_metrics(run: RunDir, epochs_done: int) -> None:
     if not run.metrics.is_file():
         return
     with run.metrics.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file))
+        header, *rows = list(csv.reader(file)) or [[]]
     kept = [row for row in rows if row and int(row[0]) <= epochs_done]
+    if not kept:
+        run.metrics.unlink()  # the first row brings its header along
+        return
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *kept])
     disk.replace_whole(run.metrics, text.getvalue().encode())

@@ -146,6 +146,35 @@ def test_without_any_checkpoint_the_run_begins_anew_and_says_so(harness: Harness
     assert same(final_weights(run), final_weights(whole))
 
 
+def test_rows_of_epochs_that_were_never_saved_are_not_there_twice(harness: Harness) -> None:
+    whole, _ = harness.train(**EVERYTHING)
+    run = harness.new(**EVERYTHING)
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(event: Event) -> None:
+        if isinstance(event, EpochFinished):
+            raise KilledError  # its row is written, its state is not
+
+    with pytest.raises(KilledError):
+        harness.run(run, kill)
+    assert len(run.metrics.read_text().splitlines()) == 2
+    _, code = harness.run(run, attempt=2)
+    assert code == ExitCode.DONE
+    assert run.metrics.read_text().count("\n") == whole.metrics.read_text().count("\n")
+
+
+def test_a_table_of_metrics_that_a_kill_left_empty_is_no_hindrance(harness: Harness) -> None:
+    run = harness.new(train={"epochs": 3})
+    harness.run(run, stop_at(run, 4))
+    run.metrics.write_text("")
+    events, code = harness.run(run, attempt=2)
+    assert code == ExitCode.DONE, events[-1]
+    with run.metrics.open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["2", "3"]
+
+
 def test_other_settings_of_the_machine_are_named(harness: Harness) -> None:
     run = harness.new(train={"epochs": 3})
     harness.run(run, stop_at(run, 4))

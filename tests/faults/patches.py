@@ -1,0 +1,162 @@
+"""What an engine of the fork server can be made to do wrong, or be spared.
+
+The saboteurs are the controls: with one of them the same test has to fail.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ecotui.engine import checkpoint
+from ecotui.engine.probing import Answer, Probe
+
+RESTORES_GENERATORS = (
+    ("ecotui.engine.train_state", "_unpack_generators"),
+    ("ecotui.engine.restoring", "unpack_generators"),
+)
+
+HEALTHY = {
+    "torch": Answer({"version": "2.2.0"}),
+    "numpy_torch": Answer({"version": "1.26.4"}),
+    "torchvision": Answer({"version": "0.17.0"}),
+    "timm": Answer({"version": "1.0.31"}),
+    "device": Answer({"cuda": [], "mps": False, "bf16": False, "cuda_build": ""}),
+}
+
+
+def take_the_environment_for_healthy() -> None:
+    """Spare the seconds that the probe's child needs to import torch."""
+
+    def answers(self: Probe, poll: Callable[[], None]) -> dict[str, Answer]:
+        poll()
+        return HEALTHY
+
+    replaced: Any = Probe
+    replaced._begin = lambda self, steps: None
+    replaced.__exit__ = lambda self, *args: None
+    replaced.answers = answers
+
+
+def restore_no_generators() -> None:
+    """Saboteur: dropout goes on with other random numbers than it would have."""
+    num_found = 0
+    for module, name in RESTORES_GENERATORS:
+        if importlib.util.find_spec(module) is not None:
+            found = importlib.import_module(module)
+            num_found += hasattr(found, name)
+            setattr(found, name, lambda *args, **kwargs: None)
+    assert num_found == 1
+
+
+def give_loaders_no_generator() -> None:
+    """Saboteur: every iterator of a loader draws from the process's own generator."""
+    from torch.utils.data import DataLoader
+
+    replaced: Any = DataLoader
+    make = replaced.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs["generator"] = None
+        make(self, *args, **kwargs)
+
+    replaced.__init__ = init
+
+
+def write_in_place() -> None:
+    """Saboteur: one folder for the state, its files written over one after the other."""
+
+    def overwrite(parent: Path, written: checkpoint.Committed) -> checkpoint.Committed:
+        live = parent / "step-0000000000-00000000"
+        live.mkdir(parents=True, exist_ok=True)
+        for file in sorted(written.path.iterdir()):
+            # Not emptied first: a restored tensor may still lie in the file's own pages.
+            target = os.open(live / file.name, os.O_WRONLY | os.O_CREAT, 0o644)
+            os.write(target, file.read_bytes())
+            os.close(target)
+        shutil.rmtree(written.path)
+        return checkpoint.Committed(live, written.num_bytes)
+
+    def commit_in_steps(parent: Path, name: str, *rest: Any) -> Any:
+        if not name.startswith("step-"):
+            return (yield from commit(parent, name, *rest))
+        return overwrite(parent, (yield from commit(parent.with_name("aside"), name, *rest)))
+
+    def commit_at_once(parent: Path, name: str, *rest: Any) -> Any:
+        if not name.startswith("step-"):
+            return commit(parent, name, *rest)
+        return overwrite(parent, commit(parent.with_name("aside"), name, *rest))
+
+    replaced: Any = checkpoint
+    if hasattr(replaced, "commit_in_steps"):
+        commit, replaced.commit_in_steps = replaced.commit_in_steps, commit_in_steps
+    else:
+        commit, replaced.commit = replaced.commit, commit_at_once
+
+
+def die_at_change(number: str) -> None:
+    """Die at the n-th change of a file of the run: right before it, but a new file is there, empty.
+
+    Opening a file for writing, and making, renaming and removing one, are changes. What the
+    engine's children do does not count.
+    """
+    run, own_pid = Path(sys.argv[1]), os.getpid()
+    left = int(number)
+
+    def on_operation(name: str, args: tuple[Any, ...]) -> None:
+        nonlocal left
+        path = _changed(name, args, run)
+        if path is None or os.getpid() != own_pid:
+            return
+        left -= 1
+        if left == 0:
+            if name == "open" and path.is_absolute():
+                _leave_empty(path, args[2])
+            os.kill(own_pid, signal.SIGKILL)
+
+    sys.addaudithook(on_operation)
+
+
+def _leave_empty(path: Path, flags: int) -> None:
+    if flags & os.O_CREAT and not path.exists():
+        path.touch()
+    elif flags & os.O_TRUNC:
+        os.truncate(path, 0)
+
+
+def _changed(name: str, args: tuple[Any, ...], run: Path) -> Path | None:
+    """Return what an operation is about to change of a run, or None."""
+    if name == "open":
+        if not args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return None
+    elif name not in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"):
+        return None
+    if not isinstance(args[0], str | Path):
+        return None
+    path = Path(args[0])
+    # A relative name is one within an open folder, which only checkpoints are written through.
+    return path if not path.is_absolute() or path.is_relative_to(run) else None
+
+
+def apply(name: str) -> None:
+    """Apply a patch by its name; what follows a colon is its argument."""
+    key, _, argument = name.partition(":")
+    if key == "dies_at_change":
+        die_at_change(argument)
+    else:
+        PATCHES[key]()
+
+
+PATCHES: dict[str, Callable[[], None]] = {
+    "healthy_environment": take_the_environment_for_healthy,
+    "generators_not_restored": restore_no_generators,
+    "loader_without_generator": give_loaders_no_generator,
+    "writes_in_place": write_in_place,
+}
