@@ -155,10 +155,15 @@ class Control:
         self._closed: str | None = None
         self._held: list[Change] = []
 
-    def poll(self, step: int) -> None:
+    def poll(self, step: int, *, is_waiting: bool = False) -> None:
         """Look at signals, commands and the clock; called at every batch of every stage.
 
         Stands still here for as long as a pause lasts.
+
+        Args:
+            step: Optimizer steps done.
+            is_waiting: Nothing was done since the last call, so that the heartbeat's
+                silence goes on.
 
         Raises:
             StopRequested: Someone asked to stop, the owner has died, or the time is over.
@@ -166,8 +171,9 @@ class Control:
         Emits:
             CommandAnswered; RunPaused and RunContinued around a pause.
         """
-        self.progress.note(step)
-        self.deadline.note_step(step)
+        if not is_waiting:
+            self.progress.note(step)
+            self.deadline.note_step(step)
         if self._flag.reason is None and time.monotonic() >= self._next_look:
             self._listen()
         if self._is_paused and self._flag.reason is None:
