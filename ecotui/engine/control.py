@@ -173,7 +173,7 @@ class Control:
         """
         if not is_waiting:
             self.progress.note(step)
-        self.deadline.note_step(step)
+            self.deadline.note_step(step)
         if self._flag.reason is None and time.monotonic() >= self._next_look:
             self._listen()
         if self._is_paused and self._flag.reason is None:
