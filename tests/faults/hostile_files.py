@@ -282,7 +282,7 @@ def entry(begin: int, end: int, shape: tuple[int, ...], dtype: str = "F32") -> d
 def hooked() -> bytes:
     """Keep a tensor's hooks in the memo, and fill them once the tensor is made."""
     made = tensor(hooks=glob("collections", "OrderedDict") + b")R" + b"q\x01")
-    hook = b"h\x01" + number(0) + glob("torch", "device") + b"s"
+    hook = b"h\x01" + number(0) + text("x") + b"s"
     return b"\x80\x02}(" + text("a") + made + text("b") + hook + b"u."
 
 
