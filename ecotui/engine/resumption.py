@@ -6,11 +6,11 @@ import csv
 import hashlib
 from typing import Any
 
-from ecotui.engine import checkpoint
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
-from ecotui.engine.train_state import LoopState, restore
+from ecotui.engine.restoring import newest_restorable
+from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, UsageError
 from ecotui.events import HealthAlerted, RunResumed
 from ecotui.paths import RunDir
@@ -26,6 +26,7 @@ def facts_of(parts: Parts, run: RunDir) -> dict[str, Any]:
         **started_from,
         "run_id": run.run_id,
         "environment": describe_environment(parts.compute),
+        "config": hashlib.sha256(run.resolved.read_bytes()).hexdigest(),
         "data": hashlib.sha256(run.split.read_bytes()).hexdigest(),
         "classes": [visible(name) for name in parts.index.class_names],
     }
@@ -48,36 +49,32 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
     Emits:
         HealthAlerted for each damaged checkpoint; RunResumed.
     """
-    path, damaged = checkpoint.newest_valid(run.checkpoints)
-    for told in damaged:
+    found, refused = newest_restorable(
+        run.checkpoints, parts.trainable, lambda saved: _check_classes(saved, facts, parts)
+    )
+    for told in refused:
         emit(
             HealthAlerted(
                 severity="critical",
                 code="damaged_checkpoint",
-                message=f"a checkpoint is damaged and was set aside: {visible(told)}",
+                message=f"a checkpoint cannot be used and was passed over: {visible(told)}",
                 advice="an older one is taken; look at the disk",
             )
         )
-    if path is None:
-        if damaged:
+    if found is None:
+        if refused:
             raise EcoError(
-                f"all {counted(len(damaged), 'checkpoint')} of the run are damaged",
+                f"all {counted(len(refused), 'checkpoint')} of the run are damaged or do not fit "
+                f"it: {visible(refused[0], limit=300)}",
                 "at least one that can be loaded",
                 f"see {visible(run.checkpoints / 'quarantine')}, or start a new run",
             )
         note = "no checkpoint had been saved: the run begins anew"
         emit(RunResumed(attempt=attempt, from_step=0, epoch=0, checkpoint=None, note=note))
         return LoopState()
-    saved = checkpoint.verify(path)
-    if saved.get("classes") != facts["classes"]:
-        raise UsageError(
-            f"the classes in {visible(parts.index.root)} are not those the run was trained on",
-            f"the classes {listed(map(str, saved.get('classes', ())))}",
-            "put the folders back as they were, or start a new run",
-        )
-    if "weights" in saved:  # of the file that the run began with; nobody reads it again
-        facts["weights"] = saved["weights"]
-    loop = restore(path, parts.trainable)
+    if "weights" in found.facts:  # of the file that the run began with; nobody reads it again
+        facts["weights"] = found.facts["weights"]
+    loop = found.apply(parts.trainable)
     parts.schedule.set_step(loop.step)
     _cut_metrics(run, loop.epoch)
     emit(
@@ -85,11 +82,20 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
             attempt=attempt,
             from_step=loop.step,
             epoch=loop.epoch,
-            checkpoint=str(path.relative_to(run.path)),
-            note=_exactness(saved, facts),
+            checkpoint=str(found.path.relative_to(run.path)),
+            note=_exactness(found.facts, facts),
         )
     )
     return loop
+
+
+def _check_classes(saved: dict[str, Any], facts: dict[str, Any], parts: Parts) -> None:
+    if saved.get("classes") != facts["classes"]:
+        raise UsageError(
+            f"the classes in {visible(parts.index.root)} are not those the run was trained on",
+            f"the classes {listed(map(str, saved.get('classes', ())))}",
+            "put the folders back as they were, or start a new run",
+        )
 
 
 def _exactness(saved: dict[str, Any], facts: dict[str, Any]) -> str:

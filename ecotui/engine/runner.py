@@ -181,8 +181,12 @@ def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
             interval_seconds=config.checkpoint.interval_seconds,
             keep=config.checkpoint.keep,
             facts=facts,
+            background=config.checkpoint.background,
         )
-        return _finish(Trainer(parts, run, saver, loop, control, emit), emit)
+        try:
+            return _finish(Trainer(parts, run, saver, loop, control, emit), emit)
+        finally:
+            saver.finish()
     finally:
         parts.close()
 
@@ -240,6 +244,7 @@ def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
         last = saver.last_path
         emit(RunStopped(reason=stop.reason, epoch=loop.epoch, step=loop.step, checkpoint=last))
         return ExitCode.RESUMABLE
+    saver.finish()
     best = saver.best_path(loop)
     emit(
         RunFinished(

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-import json
 import math
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from timm.models._hub import save_config_for_hf  # the public save_for_hf writes weights too
 from torch import nn
 
 from ecotui.engine import checkpoint
+from ecotui.engine.background import Background
+from ecotui.engine.best_model import best_name, timm_config
+from ecotui.engine.checkpoint import Steps, finished
+from ecotui.engine.commits import Job, Planned, Writer, not_saved
+from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.emit import Emit
 from ecotui.engine.evaluate import Evaluation
 from ecotui.engine.input_spec import InputSpec
-from ecotui.engine.tensors import encode_tensors, snapshot
-from ecotui.engine.train_state import LoopState, Trainable, collect_files
-from ecotui.events import BestCheckpointChanged, CheckpointDropped, CheckpointSaved
+from ecotui.engine.machine import measure_memory
+from ecotui.engine.snapshot import Snapshot, State, state_bytes
+from ecotui.engine.train_state import (
+    EMA_FILE,
+    LOOP_FILE,
+    MODEL_FILE,
+    Captured,
+    LoopState,
+    Trainable,
+    capture,
+)
+from ecotui.events import BestCheckpointChanged, CheckpointSaved, LogWritten
+from ecotui.text import bytes_size
 
-Reason = Literal["interval", "epoch", "request", "stop", "end"]
+Reason = Literal["interval", "epoch", "request", "stop", "end", "time_limit"]
+
+LEAVING: frozenset[Reason] = frozenset({"stop", "time_limit"})
+"""Somebody waits for the process to leave."""
+WAITED_FOR: frozenset[Reason] = LEAVING | {"end"}
+"""Nothing is trained afterwards: there is no need of a copy."""
+BEST_FACTS = {"step", "epoch", "metric", "value", "accuracy", "macro_f1"}
+RETRY_SECONDS = 5.0
+"""Between two attempts while the disk cannot be written."""
+POLL_SECONDS = 0.05
+SPARE_MEMORY_BYTES = 500_000_000
+"""Beside the copy, a quarter of it and this must stay free for training."""
 
 
 class Saver:
     """Saves checkpoints of one run and tells when the next one is due.
 
+    With `background`, the state is copied into memory that is kept, and written
+    from there by a thread while training goes on; one at a time. Without it, or
+    where memory is short, training waits until it is written.
+
     Args:
         run_path: The run directory.
         trainable: What is saved.
-        emit: Where the facts go.
+        emit: Where the facts go; called from the writing thread too.
         interval_seconds: Longest time between two checkpoints.
         keep: How many of the newest stay.
         facts: What every manifest says: config, data and environment.
+        background: Whether to write while training goes on.
     """
 
     def __init__(
@@ -45,54 +74,69 @@ class Saver:
         interval_seconds: float,
         keep: int,
         facts: dict[str, Any],
+        background: bool = False,
     ) -> None:
         self._run_path = run_path
         self._folder = run_path / "checkpoints"
         self._trainable = trainable
         self._emit = emit
         self._interval_seconds = interval_seconds
-        self._keep = keep
+        self._has_background = background
+        self._is_prepared = False
         self._facts = facts
         self._last_saved = time.monotonic()
-        self.last_path: str | None = None
-        newest = checkpoint.list_steps(self._folder)
-        if newest:
-            self.last_path = self._relative(newest[0])
+        self._snapshot = Snapshot()
+        self._background = Background()
+        self._writer = Writer(run_path, keep, emit)
+        self._best: Planned | None = None
+        self._refused: tuple[LoopState, Reason] | None = None
+
+    @property
+    def last_path(self) -> str | None:
+        """The newest committed state, relative to the run directory."""
+        return self._writer.last_path
 
     def is_due(self) -> bool:
-        """Say whether the interval has passed since the last checkpoint."""
-        return time.monotonic() - self._last_saved >= self._interval_seconds
+        """Say whether the interval has passed since the last checkpoint, and none is in work."""
+        self._background.raise_failure()
+        has_passed = time.monotonic() - self._last_saved >= self._interval_seconds
+        return (has_passed or self._writer.is_overdue) and not self._background.is_busy
 
-    def save(self, loop: LoopState, reason: Reason) -> str:
-        """Commit the state of this moment and return its path, relative to the run.
+    def save(self, loop: LoopState, reason: Reason) -> str | None:
+        """Save the state of this moment.
+
+        Returns:
+            Its path, relative to the run, once it is committed; None while it is
+            still being written, where an interval's is put off because another one
+            is being written, and where it could not be written: `attend` sees to it.
+
+        Raises:
+            EcoError: It cannot be written, and `reason` says that the run ends.
 
         Emits:
-            CheckpointSaved, then CheckpointDropped for what is kept no longer.
+            CheckpointSaved, BestCheckpointChanged, CheckpointVerified,
+            CheckpointDropped, SavingFailed; those from the writing thread.
         """
         started = time.monotonic()
-        facts = {**self._facts, "step": loop.step, "epoch": loop.epoch, "reason": reason}
-        committed = checkpoint.commit(
-            self._folder,
-            checkpoint.step_name(self._folder, loop.step),
-            collect_files(self._trainable, loop),
-            facts,
-        )
-        self._last_saved = time.monotonic()
-        self.last_path = self._relative(committed.path)
-        self._emit(
-            CheckpointSaved(
-                path=self.last_path,
-                epoch=loop.epoch,
-                step=loop.step,
-                num_bytes=committed.num_bytes,
-                seconds=time.monotonic() - started,
-                reason=reason,
-            )
-        )
-        outdated = checkpoint.list_steps(self._folder)[self._keep :]
-        for old in (*outdated, *checkpoint.other_bests(self._folder, loop.best_checkpoint)):
-            checkpoint.drop(old)
-            self._emit(CheckpointDropped(path=self._relative(old)))
+        if reason == "interval" and self._background.is_busy:
+            return None
+        self._finish_commit()
+        if self._writer.failed is not None and not self._retry():
+            self._refused = (loop, reason)
+            self._end_unsaved(reason)
+            return None
+        self._last_saved = started
+        captured = capture(self._trainable, loop)
+        copied = self._copied(captured) if reason not in WAITED_FOR else None
+        job = Job(self._plans(captured, copied, loop, reason), started, tends=reason not in LEAVING)
+        if copied is not None:
+            job.stall_seconds = time.monotonic() - started
+            self._background.start(self._writer.write(job))
+            return None
+        finished(self._writer.write(job))
+        if self._writer.failed is not None:
+            self._end_unsaved(reason)
+            return None
         return self.last_path
 
     def save_best(
@@ -104,50 +148,180 @@ class Saver:
         evaluation: Evaluation,
         loop: LoopState,
     ) -> None:
-        """Commit the best model so far as a folder that plain timm loads.
+        """Save the best model so far as a folder that plain timm loads.
 
-        The one before goes with the next `save`: until then the newest state
-        still names it.
+        Written at once without `background`, else together with the next state,
+        before it; nothing may be trained between the two. The one before goes when
+        that state is committed: until then the newest state still names it.
 
         Emits:
-            BestCheckpointChanged.
+            BestCheckpointChanged, once it is written.
         """
-        epoch, percentage = loop.epoch + 1, 100 * evaluation.accuracy
-        name = f"{checkpoint.BEST_PREFIX}epoch{epoch}_acc{percentage:.2f}"
-        files = {
-            "config.json": _timm_config(judged, spec, class_names),
-            "model.safetensors": encode_tensors(snapshot(judged.state_dict())),
-        }
-        value = evaluation.metric(metric)
-        facts = {
-            **self._facts,
-            "step": loop.step,
-            "epoch": epoch,
-            "metric": metric,
-            "value": value,
-            "accuracy": evaluation.accuracy,
-            "macro_f1": evaluation.macro_f1,
-        }
-        committed = checkpoint.commit(self._folder, name, files, facts)
+        epoch, value = loop.epoch + 1, evaluation.metric(metric)
+        self._finish_commit()
+        name = checkpoint.free_name(self._folder, best_name(epoch, evaluation.accuracy))
         loop.best_value, loop.best_epoch, loop.best_checkpoint = value, epoch, name
-        self._emit(
-            BestCheckpointChanged(
-                path=self._relative(committed.path),
-                epoch=epoch,
-                step=loop.step,
-                metric=metric,
-                value=value,
-                accuracy=evaluation.accuracy,
-                macro_f1=evaluation.macro_f1,
-            )
+        announced = BestCheckpointChanged(
+            path=f"{self._folder.name}/{name}",
+            epoch=epoch,
+            step=loop.step,
+            metric=metric,
+            value=value,
+            accuracy=evaluation.accuracy,
+            macro_f1=evaluation.macro_f1,
         )
+        self._best = Planned(
+            name=name,
+            tensors={MODEL_FILE: dict(judged.state_dict())},
+            files={"config.json": timm_config(judged, spec, class_names)},
+            facts={**self._facts, **announced.model_dump(include=BEST_FACTS)},
+            announced=announced,
+        )
+        if not self._has_background and self._writer.failed is None:
+            self._write_best()
+
+    def finish(self) -> str | None:
+        """Wait until everything handed over is written, and return the last committed state.
+
+        Raises:
+            BaseException: What the writing thread could not handle.
+        """
+        self._background.wait()
+        if self._best is not None and self._writer.failed is None:
+            self._write_best()
+        return self.last_path
+
+    def attend(self, poll: Callable[[], None]) -> None:
+        """Make the memory for copies ready; where saving has failed, wait until it works again.
+
+        Called between steps, before anything of the next one is changed.
+
+        Args:
+            poll: Called while waiting; may raise to end it.
+
+        Raises:
+            BaseException: What `poll` raised, or what the writing thread could not handle.
+
+        Emits:
+            SavingRestored; LogWritten where memory is too short to write beside training.
+        """
+        self._background.raise_failure()
+        if self._has_background and not self._is_prepared and self._trainable.optimizer.state:
+            self._is_prepared = True
+            self._prepare()
+        while self._writer.failed is not None:
+            self._background.wait()
+            self._wait(poll)
+            self._retry(poll)
+        if self._refused is not None:
+            (loop, reason), self._refused = self._refused, None
+            self.save(loop, reason)
 
     def best_path(self, loop: LoopState) -> Path | None:
         """Return the best model's folder, or None where none is saved yet."""
-        return None if loop.best_checkpoint is None else self._folder / loop.best_checkpoint
+        if loop.best_checkpoint is None:
+            return None
+        named = self._folder / loop.best_checkpoint
+        # After a fall-back to an older state, a better one may have replaced the one it names.
+        return named if named.is_dir() else checkpoint.find_best(self._folder)
 
-    def _relative(self, path: Path) -> str:
-        return str(path.relative_to(self._run_path))
+    def _plans(
+        self, captured: Captured, copied: State | None, loop: LoopState, reason: Reason
+    ) -> list[Planned]:
+        """Plan what is to be written: a best model that waits, then the state that names it."""
+        tensors = captured.tensors if copied is None else copied
+        plans = []
+        if self._best is not None:
+            source = MODEL_FILE if self._trainable.ema is None else EMA_FILE
+            plans.append(replace(self._best, tensors={MODEL_FILE: tensors[source]}))
+            self._best = None
+        told = CheckpointSaved(
+            path="", epoch=loop.epoch, step=loop.step, num_bytes=0, seconds=0.0, reason=reason
+        )
+        facts = {
+            "exactness": "E2",
+            **self._facts,
+            **told.model_dump(include={"step", "epoch", "reason"}),
+            "best": loop.best_checkpoint,
+        }
+        plans.append(Planned(None, tensors, {LOOP_FILE: captured.record}, facts, told))
+        return plans
+
+    def _copied(self, captured: Captured) -> State | None:
+        """Return a copy of the state, or None where training has to wait for the writing."""
+        if not (self._has_background and self._is_prepared):
+            return None
+        try:
+            return self._snapshot.take(captured.tensors)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._write_without_copy(captured)
+            return None
+
+    def _prepare(self) -> None:
+        """Make the memory for copies, once there is something that looks like the state."""
+        captured = capture(self._trainable, LoopState())
+        num_bytes = state_bytes(captured.tensors)
+        available = measure_memory().available
+        if available is not None and available < num_bytes * 1.25 + SPARE_MEMORY_BYTES:
+            self._write_without_copy(captured)
+        else:
+            self._background.start(self._made_ready(captured))
+
+    def _made_ready(self, captured: Captured) -> Steps[None]:
+        try:
+            yield from self._snapshot.prepare(captured.tensors)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._write_without_copy(captured)
+
+    def _write_without_copy(self, captured: Captured) -> None:
+        self._has_background = False
+        self._snapshot = Snapshot()
+        needed = bytes_size(state_bytes(captured.tensors))
+        message = f"there is no room in memory for a copy of the state ({needed})"
+        self._emit(
+            LogWritten(
+                severity="note", message=f"{message}: training waits while checkpoints are written"
+            )
+        )
+
+    def _write_best(self) -> None:
+        best, self._best = self._best, None
+        if best is not None:
+            finished(self._writer.write(Job([best], tends=False)))
+
+    def _finish_commit(self) -> None:
+        """Have the save in flight committed; reading back can wait."""
+        self._background.wait(unless=lambda: self._writer.is_tending)
+
+    def _retry(self, poll: Callable[[], None] = lambda: None) -> bool:
+        """Try again what has failed, and say whether it is written now."""
+        steps = self._writer.retry()
+        try:
+            for _ in steps:
+                poll()
+        finally:
+            steps.close()
+        return self._writer.failed is None
+
+    def _wait(self, poll: Callable[[], None]) -> None:
+        until = time.monotonic() + RETRY_SECONDS
+        while time.monotonic() < until:
+            poll()
+            time.sleep(POLL_SECONDS)
+
+    def _end_unsaved(self, reason: Reason) -> None:
+        """Let the run end where it was to end; else `attend` tries again.
+
+        Raises:
+            EcoError: The run was to end with this state.
+        """
+        failed = self._writer.failed
+        if failed is not None and reason in LEAVING:
+            raise not_saved(failed, self._run_path, self.last_path)
 
 
 def is_better(value: float, best: float | None, metric: str) -> bool:
@@ -157,24 +331,3 @@ def is_better(value: float, best: float | None, metric: str) -> bool:
     if best is None:
         return True
     return value < best if metric == "loss" else value > best
-
-
-def _timm_config(judged: nn.Module, spec: InputSpec, class_names: Sequence[str]) -> bytes:
-    """Return the `config.json` from which timm builds the model with its preprocessing."""
-    preprocessing = {
-        "input_size": (3, spec.image_size, spec.image_size),
-        "mean": spec.mean,
-        "std": spec.std,
-        "interpolation": spec.interpolation,
-        "crop_pct": spec.crop_fraction,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.json"
-        save_config_for_hf(
-            judged,
-            str(path),
-            model_config={"label_names": list(class_names)},
-            data_config=preprocessing,
-        )
-        record = json.loads(path.read_bytes())
-    return checkpoint.encode_json(record)

@@ -17,8 +17,9 @@ from ecotui.engine.meter import Meter
 from ecotui.engine.model import split_head
 from ecotui.engine.optim import learning_rate
 from ecotui.engine.protection import Protection
+from ecotui.engine.restoring import load_weights
 from ecotui.engine.saving import Saver, is_better
-from ecotui.engine.train_state import LoopState, load_weights
+from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import (
     EpochFinished,
@@ -71,6 +72,7 @@ class Trainer:
                 self._keep_if_best(evaluation)
                 self._finish_epoch(evaluation)
                 stage.done = self.loop.step
+            self.saver.attend(self._poll)
             if why == "early_stopping":
                 self.protection.tell_early_stop()
         return why
@@ -130,13 +132,17 @@ class Trainer:
     def _timed(self, batches: Iterator[Batch], meter: Meter) -> Iterator[Batch]:
         """Pass batches on, measuring the wait for each, and looking at requests first."""
         while True:
-            self.control.poll(self.loop.step)
+            self.saver.attend(self._poll)
+            self._poll()
             asked = time.monotonic()
             batch = next(batches, None)
             meter.waited_seconds += time.monotonic() - asked
             if batch is None:
                 return
             yield batch
+
+    def _poll(self) -> None:
+        self.control.poll(self.loop.step)
 
     def _validate(self) -> Evaluation:
         loader = self.parts.val_loader

@@ -44,6 +44,7 @@ class Harness:
             "model": {"name": "test_resnet", "pretrained": False},
             "train": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3},
             "compute": {"workers": 0, "threads": 1},
+            "checkpoint": {"background": False},
         }
         for name, values in sections.items():
             table.setdefault(name, {}).update(values)
