@@ -259,12 +259,10 @@ def same_name_twice(path: Path, canary: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"data.pk2", b"data.pkl"))
 
 
-def many_members(path: Path, canary: Path) -> None:
-    del canary
-    with zipfile.ZipFile(path, "w") as made:
-        made.writestr(f"{ROOT}/data.pkl", GOOD)
-        for index in range(80_000):
-            made.writestr(f"{ROOT}/data/{index}", b"")
+def many_members(raw: bytes) -> bytes:
+    """Claim more members than any model has, in a table of contents that is not read for it."""
+    claim = struct.pack("<HH", 65_500, 65_500)
+    return raw[:-14] + claim + raw[-10:]
 
 
 def safetensors(header: bytes | dict[str, Any], data: bytes = FLOATS, claim: int = -1) -> Recipe:
@@ -284,7 +282,7 @@ def entry(begin: int, end: int, shape: tuple[int, ...], dtype: str = "F32") -> d
 def hooked() -> bytes:
     """Keep a tensor's hooks in the memo, and fill them once the tensor is made."""
     made = tensor(hooks=glob("collections", "OrderedDict") + b")R" + b"q\x01")
-    hook = b"h\x01" + number(0) + glob("torch", "device") + b"s"
+    hook = b"h\x01" + number(0) + text("x") + b"s"
     return b"\x80\x02}(" + text("a") + made + text("b") + hook + b"u."
 
 
@@ -369,7 +367,7 @@ OTHERS: dict[str, Recipe] = {
     "second_root": zipped("other/data.pkl"),
     "same_name_twice": same_name_twice,
     "same_name_in_capitals": zipped(f"{ROOT}/DATA.PKL", content=GOOD),
-    "compressed_bomb": zipped(f"{ROOT}/data/1", packed=True, content=bytes(300_000_000)),
+    "compressed_bomb": zipped(f"{ROOT}/data/1", packed=True, content=bytes(30_000_000)),
     "encrypted": patched(encrypted),
     "overlapping_members": patched(overlapping),
     "two_directories": two_directories,
@@ -377,7 +375,7 @@ OTHERS: dict[str, Recipe] = {
     "something_appended": patched(lambda raw: raw + b"PK"),
     "cut_short": patched(lambda raw: raw[: len(raw) // 2]),
     "another_local_name": patched(another_local_name),
-    "many_members": many_members,
+    "many_members": patched(many_members),
     "empty_file": raw(b""),
     "web_page": raw(b"<!DOCTYPE html>"),
     "st_overlap": safetensors({"a": entry(0, 32, (8,)), "b": entry(16, 32, (4,))}),
