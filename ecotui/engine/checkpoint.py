@@ -230,6 +230,10 @@ def verify_in_steps(path: Path) -> Steps[Manifest]:
     if path.is_symlink() or not path.is_dir():
         raise BadCheckpointError("it is no folder")
     manifest = read_manifest(path)
+    named = STEP_PATTERN.fullmatch(path.name)
+    if named and manifest.facts.get("step", int(named[1])) != int(named[1]):
+        # Taken for the newest, it would be so for ever, whatever is saved after it.
+        raise BadCheckpointError("it is the checkpoint of another step under this name")
     for name, record in manifest.files.items():
         try:
             yield from _verify_file(path / name, record)
