@@ -16,7 +16,7 @@ from types import NoneType
 
 from pydantic import BaseModel, WithJsonSchema
 
-from ecotui import endings, envelope, events, findings, turns
+from ecotui import endings, envelope, events, findings, repairs, turns
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
 
@@ -140,7 +140,7 @@ def _kinds() -> list[str]:
 
 
 def _documented_classes() -> Iterator[tuple[str, ast.ClassDef]]:
-    for module in (envelope, findings, endings, turns, events):
+    for module in (envelope, findings, endings, turns, repairs, events):
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
                 yield node.name, node
@@ -177,6 +177,7 @@ def _json_type(written: str) -> str:
     names = {"None": "null", "str": "text", "int": "whole number", "float": "number"}
     names |= {"bool": "true or false", "SplitName": _words(envelope.SplitName)}
     names |= {"Severity": _words(envelope.Severity), "Verdict": _words(findings.Verdict)}
+    names |= {"RepairOutcome": _words(repairs.RepairOutcome)}
     names |= {"Exactness": _words(turns.Exactness)}
     if written.startswith("Literal["):
         return ", ".join(f"`{word}`" for word in ast.literal_eval(f"[{written[8:-1]}]"))

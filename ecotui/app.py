@@ -17,10 +17,18 @@ from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState
 
 from ecotui import storage, terminal
-from ecotui.commands import Command, SaveCheckpoint, StopRun
+from ecotui.commands import Command, ContinueRun, PauseRun, SaveCheckpoint, StopRun
 from ecotui.config_file import LoadedConfig, load_config
 from ecotui.errors import EcoError, ExitCode
-from ecotui.events import AnyEvent, CheckpointSaved, CommandAnswered, EngineStarted, RunFinished
+from ecotui.events import (
+    AnyEvent,
+    CheckpointSaved,
+    CommandAnswered,
+    EngineStarted,
+    RunContinued,
+    RunFinished,
+    RunPaused,
+)
 from ecotui.paths import RunDir
 from ecotui.screens.diagnostic import DiagnosticScreen
 from ecotui.screens.dialogs import HelpScreen, Leave, LeaveScreen
@@ -36,7 +44,16 @@ from ecotui.text import visible
 READ_INTERVAL_SECONDS = 0.1
 STOPPING = "stopping, saving a checkpoint"
 SAVING = "checkpoint asked for"
+PAUSING = "pausing"
+CONTINUING = "going on"
 RESUMING = "resuming"
+_PENDING = {
+    "stop_run": STOPPING,
+    "pause_run": PAUSING,
+    "continue_run": CONTINUING,
+    "save_checkpoint": SAVING,
+}
+"""What is pending, the weightiest first."""
 _SCREENS = Binding.Group("Screens", compact=True)
 
 
@@ -68,6 +85,7 @@ class EcoApp(App[int]):
         Binding("3", "show_screen('training')", "Training", group=_SCREENS),
         Binding("s", "stop", "Stop", tooltip="save a checkpoint and stop"),
         Binding("c", "save_checkpoint", "Checkpoint", tooltip="save a checkpoint now"),
+        Binding("p", "pause", "Pause", tooltip="stand still between two steps; again: go on"),
         Binding("r", "resume", "Resume", tooltip="go on from the newest checkpoint"),
         Binding("d", "detach", "Detach", tooltip="leave the app; the run goes on"),
         Binding("h", "home", "Home", tooltip="configs and runs, once the run has ended"),
@@ -206,17 +224,21 @@ class EcoApp(App[int]):
                     why = f"refused: {visible(event.command)}: {visible(event.why)}"
                     self.notify(why, severity="warning", markup=False)
             elif isinstance(event, CheckpointSaved) and event.reason == "request":
-                saves = (key for key, asked in self._asked.items() if asked.kind != "stop_run")
-                for key in list(saves):
-                    del self._asked[key]
+                self._forget("save_checkpoint")
+            elif isinstance(event, RunPaused):
+                self._forget("pause_run")
+            elif isinstance(event, RunContinued):
+                self._forget("continue_run")
             elif not (isinstance(event, EngineStarted) and event.attempt > self._last_attempt):
                 continue
             self._show_pending()
 
+    def _forget(self, kind: str) -> None:
+        self._asked = {key: asked for key, asked in self._asked.items() if asked.kind != kind}
+
     def _show_pending(self) -> None:
         kinds = {command.kind for command in self._asked.values()}
-        words = STOPPING if "stop_run" in kinds else SAVING
-        self.pending = words if kinds else ""
+        self.pending = next((words for kind, words in _PENDING.items() if kind in kinds), "")
 
     def _tell(self, error: EcoError) -> None:
         told = "\n".join(visible(line) for line in error.lines())
@@ -230,7 +252,7 @@ class EcoApp(App[int]):
         session = self._session
         if action == "show_screen":
             return session is not None
-        if action in ("stop", "save_checkpoint", "detach"):
+        if action in ("stop", "save_checkpoint", "pause", "detach"):
             return session is not None and not session.ended
         if action == "home":
             return session is not None and session.ended
@@ -251,6 +273,13 @@ class EcoApp(App[int]):
     def action_save_checkpoint(self) -> None:
         """Have a checkpoint saved."""
         self._ask(SaveCheckpoint())
+
+    def action_pause(self) -> None:
+        """Have the run stand still, or go on where it does."""
+        if self.pending in (PAUSING, CONTINUING):
+            return
+        is_paused = self.run_state.standing.paused is not None
+        self._ask(ContinueRun() if is_paused else PauseRun())
 
     async def action_resume(self) -> None:
         """Go on with a run that ended before it was finished."""

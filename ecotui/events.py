@@ -31,7 +31,9 @@ The loop in pseudocode, each event at its place:
     at any time: Heartbeat, LogWritten, HealthAlerted, CommandAnswered
 
 A short job states EngineStarted, SetupAdvanced, what it found or made
-(DatasetDescribed, ExportWritten), and RunFinished.
+(DatasetDescribed, ExportWritten), and RunFinished. A repair examines, states RepairPlanned,
+then RepairStepStarted and RepairSaid for each command, examines again, and states
+RepairFinished.
 
 How a run may end:
 
@@ -71,6 +73,14 @@ from ecotui.findings import (
     ValidationFinished,
     Verdict,
 )
+from ecotui.repairs import (
+    RepairFinished,
+    RepairOutcome,
+    RepairPlanned,
+    RepairSaid,
+    RepairStep,
+    RepairStepStarted,
+)
 from ecotui.turns import (
     BestCheckpointChanged,
     CheckpointDropped,
@@ -109,6 +119,12 @@ __all__ = [
     "Layer",
     "LoaderRebuilt",
     "Record",
+    "RepairFinished",
+    "RepairOutcome",
+    "RepairPlanned",
+    "RepairSaid",
+    "RepairStep",
+    "RepairStepStarted",
     "RunContinued",
     "RunFailed",
     "RunFinished",
@@ -323,6 +339,10 @@ AnyEvent = Annotated[
     | LogWritten
     | CommandAnswered
     | DatasetDescribed
+    | RepairPlanned
+    | RepairStepStarted
+    | RepairSaid
+    | RepairFinished
     | ExportWritten
     | RunFinished
     | RunStopped

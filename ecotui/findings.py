@@ -36,6 +36,12 @@ class CheckReported(Event):
     """What should have been seen; empty where the check passed."""
     remedy: str
     """What to do; empty where there is nothing to do."""
+    why: str = ""
+    """Why it matters to the training; empty where the check passed."""
+    source: str = ""
+    """Where that is known from: a page, an issue, a manual; empty where it was seen here."""
+    fix: tuple[str, ...] = ()
+    """The command that mends it, as an argument list, where a repair may run it."""
 
 
 class SampleSetAside(Event):

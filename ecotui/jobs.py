@@ -51,6 +51,10 @@ class DiagnoseJob(BaseModel):
     kind: Literal["diagnose"] = "diagnose"
     runs_path: str
     """Absolute path of the runs directory, whose disk is looked at."""
+    python: str | None = None
+    """Absolute path of another interpreter to examine instead of the engine's own."""
+    repair: Literal["no", "plan", "apply"] = "no"
+    """What to do about what is found: nothing, say what would mend it, or mend it."""
 
 
 class PreflightJob(BaseModel):

@@ -9,6 +9,9 @@ from ecotui.events import (
     CheckpointDropped,
     CheckpointVerified,
     ConfigChanged,
+    GuardRecovered,
+    GuardTripped,
+    HealthAlerted,
     LoaderRebuilt,
     RunContinued,
     RunPaused,
@@ -31,6 +34,17 @@ Turn = (
     | SavingFailed
     | SavingRestored
 )
+
+Alert = (
+    HealthAlerted
+    | GuardTripped
+    | GuardRecovered
+    | SavingFailed
+    | SavingRestored
+    | LoaderRebuilt
+    | RunResumed
+)
+"""What a person should see of how the run fares, in the order it came."""
 
 
 @dataclass(frozen=True, slots=True)

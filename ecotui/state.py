@@ -30,6 +30,10 @@ from ecotui.events import (
     Heartbeat,
     LoaderRebuilt,
     LogWritten,
+    RepairFinished,
+    RepairPlanned,
+    RepairSaid,
+    RepairStepStarted,
     RunContinued,
     RunFailed,
     RunFinished,
@@ -48,14 +52,14 @@ from ecotui.events import (
     ValidationFinished,
 )
 from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
+from ecotui.repair_log import Repair, repaired
 from ecotui.series import Series
 from ecotui.stages import StageProgress, advanced, closed
-from ecotui.standing import Standing, turned
+from ecotui.standing import Alert, Standing, turned
 
 __all__ = ["Alert", "Ending", "Phase", "RunState", "StageProgress", "fold"]
 
 Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
-Alert = HealthAlerted | GuardTripped | GuardRecovered
 Ending = RunFinished | RunStopped | RunFailed | EngineLost
 
 MAX_REMARKS = 200
@@ -136,6 +140,7 @@ class RunState:
 
     description: DatasetDescribed | None = None
     export: ExportWritten | None = None
+    repair: Repair = Repair()
     ending: Ending | None = None
     heard_at: float = 0.0
     """When the engine was last heard of."""
@@ -166,7 +171,7 @@ class RunState:
         return max(0.0, seconds_a_step * (self.steps_planned - self.step))
 
 
-def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
+def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR0915
     """Return the state after one more event.
 
     An ending absorbs: only the start of a later attempt changes anything after it.
@@ -216,10 +221,10 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
             return _changed(state, event)
         case LoaderRebuilt():
             layers = marked(state.layers, 4, "acted", event.what)
-            return replace(state, layers=layers, standing=turned(state.standing, event))
-        case (
-            RunPaused() | RunContinued() | CheckpointVerified() | SavingFailed() | SavingRestored()
-        ):
+            return _alerted(replace(state, layers=layers), event)
+        case SavingFailed() | SavingRestored():
+            return _alerted(state, event)
+        case RunPaused() | RunContinued() | CheckpointVerified():
             return replace(state, standing=turned(state.standing, event))
         case SampleSetAside():
             aside = _kept(state.set_aside, event, MAX_REMARKS)
@@ -260,6 +265,8 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912
             return replace(state, description=event.model_copy(update={"class_names": names}))
         case ExportWritten():
             return replace(state, export=event)
+        case RepairPlanned() | RepairStepStarted() | RepairSaid() | RepairFinished():
+            return replace(state, repair=repaired(state.repair, event))
         case RunFinished():
             layers = settled(state.layers)
             return replace(state, phase="finished", ending=event, stages=(), layers=layers)
@@ -295,6 +302,17 @@ def _begun(state: RunState, event: EngineStarted) -> RunState:
     )
 
 
+def _alerted(
+    state: RunState, event: SavingFailed | SavingRestored | LoaderRebuilt | RunResumed
+) -> RunState:
+    return replace(
+        state,
+        alerts=_kept(state.alerts, event, MAX_REMARKS),
+        num_alerts=state.num_alerts + isinstance(event, SavingFailed | LoaderRebuilt),
+        standing=turned(state.standing, event),
+    )
+
+
 def _changed(state: RunState, event: ConfigChanged) -> RunState:
     """A setting that the facts name is another one in them too."""
     facts, epochs = state.facts, state.epochs
@@ -308,7 +326,7 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
     """What was stated of steps after the checkpoint has not happened any more."""
     step = event.from_step
     return replace(
-        state,
+        _alerted(state, event),
         step=step,
         epoch=event.epoch,
         train_loss=state.train_loss.truncated(step),
@@ -316,7 +334,6 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
         val_loss=state.val_loss.truncated(step),
         val_accuracy=state.val_accuracy.truncated(step),
         macro_f1=state.macro_f1.truncated(step),
-        standing=turned(state.standing, event),
     )
 
 

@@ -18,6 +18,7 @@ from ecotui.events import (
     ClassScore,
     EngineLost,
     Event,
+    RepairStep,
     ValidationFinished,
     event_adapter,
 )
@@ -40,6 +41,8 @@ def a_value(annotation: object) -> object:
     samples: dict[object, object] = {str: "größe [/ \\e", int: 7, float: 0.1, bool: True}
     if annotation is ClassScore:
         return ClassScore(name="a", precision=0.1, recall=0.2, f1=0.3, support=4)
+    if annotation is RepairStep:
+        return RepairStep(argv=("pip", "install"), why="größe", checks=("numpy_torch",))
     return samples[annotation]
 
 

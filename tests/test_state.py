@@ -20,6 +20,7 @@ from ecotui.events import (
     EngineStarted,
     HealthAlerted,
     LogWritten,
+    RepairStep,
     RunFinished,
     RunStopped,
     SampleSetAside,
@@ -53,6 +54,9 @@ def _value_of(annotation: Any) -> st.SearchStrategy[Any]:
     arguments = get_args(annotation)
     if type(None) in arguments:
         return st.none() | _value_of(next(each for each in arguments if each is not type(None)))
+    if annotation == tuple[RepairStep, ...]:
+        step = RepairStep(argv=("pip",), why="a", checks=("b",))
+        return st.integers(0, 20).map(lambda count: (step,) * count)
     if annotation == tuple[ClassScore, ...]:
         score = ClassScore(name="a", precision=0.5, recall=0.5, f1=0.5, support=2)
         return st.integers(0, 150).map(lambda count: (score,) * count)

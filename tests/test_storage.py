@@ -49,7 +49,7 @@ def test_a_half_made_run_is_taken_back(
     def full(self: Path, *_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(UsageError, match="No space left"):
         storage.create_run(loaded, tmp_path / "a" / "runs")
     assert not (tmp_path / "a").exists()

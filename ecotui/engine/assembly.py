@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ecotui import disk
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
+from ecotui.durable import write_whole
 from ecotui.engine.compute import (
     Compute,
     apply_process_settings,
@@ -128,7 +128,7 @@ def record(parts: Parts, run: RunDir) -> None:
         OSError: The run directory cannot be written.
     """
     # Whole or not at all: without it a run cannot be resumed.
-    disk.replace_whole(run.resolved, to_toml(parts.config).encode())
+    write_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
     environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
     run.environment.write_text(environment, encoding="utf-8")

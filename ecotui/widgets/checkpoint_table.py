@@ -8,11 +8,11 @@ from textual.widgets import DataTable
 from ecotui.events import BestCheckpointChanged, CheckpointSaved
 from ecotui.state import RunState
 from ecotui.text import bytes_size, number, percent, visible
-from ecotui.widgets.marks import BEST
+from ecotui.widgets.marks import BEST, VERIFIED
 
 
 class CheckpointTable(DataTable[Text]):
-    """Step, epoch, reason and size; the best one with a star and the word."""
+    """Step, epoch, reason, size and whether it was read back; the best one with a star."""
 
     def __init__(self) -> None:
         super().__init__(cursor_type="none", zebra_stripes=False)
@@ -21,28 +21,31 @@ class CheckpointTable(DataTable[Text]):
 
     def on_mount(self) -> None:
         """Lay out the columns."""
-        self.add_columns("step", "epoch", "reason", "size")
+        self.add_columns("step", "epoch", "reason", "size", "checked")
 
     def show(self, state: RunState) -> None:
         """Show the best one, then the others, newest first."""
-        saved, best = state.checkpoints, state.best
-        if self._shown and self._shown[0] is saved and self._shown[1] is best:
+        saved, best, verified = state.checkpoints, state.best, state.standing.verified
+        shown = (saved, best, verified)
+        if self._shown and all(a is b for a, b in zip(self._shown, shown, strict=True)):
             return
-        self._shown = (saved, best)
+        self._shown = shown
         self.clear()
         if best is not None:
             self.add_row(*_best_cells(best))
         for each in reversed(saved):
-            self.add_row(*_cells(each))
+            self.add_row(*_cells(each, is_verified=each.path in verified))
 
 
 def _best_cells(best: BestCheckpointChanged) -> tuple[Text, ...]:
     figure = number(best.value) if best.metric == "loss" else percent(best.value)
     reason = f"{BEST.symbol} best, {visible(best.metric)} {figure}"
-    cells = (f"{best.step:,}", str(best.epoch), reason, "")
+    cells = (f"{best.step:,}", str(best.epoch), reason, "", "")
     return tuple(Text(cell, style="bold") for cell in cells)
 
 
-def _cells(saved: CheckpointSaved) -> tuple[Text, ...]:
-    cells = (f"{saved.step:,}", str(saved.epoch), saved.reason, bytes_size(saved.num_bytes))
+def _cells(saved: CheckpointSaved, *, is_verified: bool) -> tuple[Text, ...]:
+    checked = f"{VERIFIED.symbol} read back" if is_verified else ""
+    size = bytes_size(saved.num_bytes)
+    cells = (f"{saved.step:,}", str(saved.epoch), saved.reason, size, checked)
     return tuple(Text(cell) for cell in cells)

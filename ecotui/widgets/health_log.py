@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from ecotui.events import GuardRecovered, SampleSetAside
+from ecotui.events import (
+    GuardRecovered,
+    LoaderRebuilt,
+    RunResumed,
+    SampleSetAside,
+    SavingFailed,
+    SavingRestored,
+)
 from ecotui.narration import remarks
 from ecotui.state import Alert, RunState
 from ecotui.text import counted, visible
-from ecotui.widgets.marks import RECOVERED, SET_ASIDE, SEVERITIES
+from ecotui.widgets.marks import RECOVERED, SET_ASIDE, SEVERITIES, Mark
 from ecotui.widgets.tail_text import TailText
 
 
 class HealthLog(TailText):
-    """Alerts, guards that tripped or recovered, and samples set aside, in the order they came."""
+    """Alerts, guards, resumptions, trouble with saving and samples set aside, as they came."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +43,20 @@ class HealthLog(TailText):
 def _line(event: Alert | SampleSetAside) -> Content:
     if isinstance(event, SampleSetAside):
         return SET_ASIDE.before(f"set aside: {visible(event.path)} ({visible(event.reason)})")
-    mark = RECOVERED if isinstance(event, GuardRecovered) else SEVERITIES[event.severity]
     words = visible(" ".join(remarks(event, RunState())))
     word, colon, rest = words.partition(": ")
-    return Content.assemble(mark.before(word + colon), rest)
+    return Content.assemble(_mark(event).before(word + colon), rest)
+
+
+def _mark(event: Alert) -> Mark:
+    match event:
+        case GuardRecovered() | SavingRestored():
+            return RECOVERED
+        case SavingFailed():
+            return SEVERITIES["critical"]
+        case LoaderRebuilt():
+            return SEVERITIES["warning"]
+        case RunResumed():
+            return SEVERITIES["note" if event.exactness in (None, "E2") else "warning"]
+        case _:
+            return SEVERITIES[event.severity]

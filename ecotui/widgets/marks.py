@@ -45,6 +45,8 @@ PHASES: dict[Phase, Mark] = {
     "failed": _BAD,
     "lost": _BAD,
 }
+PAUSED = Mark("‖", "$text-warning")
 RECOVERED = _GOOD
+VERIFIED = _GOOD
 SET_ASIDE = Mark("-", "$text-warning")
 BEST = Mark("★", "$text-success")

@@ -8,7 +8,7 @@ from textual.widgets import Static
 from ecotui.narration import STALL_SECONDS
 from ecotui.state import Phase, RunState
 from ecotui.text import duration, visible
-from ecotui.widgets.marks import PHASES
+from ecotui.widgets.marks import PAUSED, PHASES
 
 _WORDS: dict[Phase, str] = {
     "setup": "preparing",
@@ -36,14 +36,22 @@ class StatusLine(Static):
     def show(self, state: RunState, pending: str) -> None:
         """Show the run's name and phase, and what is pending, in words."""
         stalled = state.seconds_since_progress if state.ending is None else 0.0
-        shown = (state.run_id, state.phase, state.doing, state.facts, pending, stalled)
+        standing = state.standing
+        shown = (
+            *(state.run_id, state.phase, state.doing, state.facts, pending, stalled),
+            *(standing.paused, standing.not_saving),
+        )
         if shown == self._shown:
             return
         self._shown = shown
-        parts = [Content.styled(self._title, "bold"), PHASES[state.phase].before(_phase(state))]
+        is_paused = standing.paused is not None and state.ending is None
+        phase = PAUSED.before("paused") if is_paused else PHASES[state.phase].before(_phase(state))
+        parts = [Content.styled(self._title, "bold"), phase]
+        if standing.not_saving is not None and state.ending is None:
+            parts.append(Content.styled(" ✗ NOT SAVING ", "$text-error bold reverse"))
         if pending:
             parts.append(Content.styled(f" {visible(pending)} ", "$text-warning bold reverse"))
-        if stalled >= STALL_SECONDS:
+        if stalled >= STALL_SECONDS and not is_paused:
             parts.append(Content.styled(f"! no progress for {duration(stalled)}", "$text-warning"))
         parts.append(Content.styled(_setting(state), "$foreground-muted"))
         self.update(Content("  ").join(parts))

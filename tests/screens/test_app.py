@@ -8,11 +8,17 @@ from typing import Any
 
 import pytest
 
-from ecotui.app import RESUMING, SAVING, STOPPING
-from ecotui.commands import SaveCheckpoint, StopRun
+from ecotui.app import CONTINUING, PAUSING, RESUMING, SAVING, STOPPING
+from ecotui.commands import ContinueRun, PauseRun, SaveCheckpoint, StopRun
 from ecotui.config_file import LoadedConfig
 from ecotui.errors import ExitCode
-from ecotui.events import CommandAnswered
+from ecotui.events import (
+    CommandAnswered,
+    RunContinued,
+    RunPaused,
+    SavingFailed,
+    SavingRestored,
+)
 from ecotui.screens.dialogs import HelpScreen, LeaveScreen
 from ecotui.screens.home import HomeScreen
 from ecotui.screens.run_screen import ScreenName, fitting_screen
@@ -197,6 +203,50 @@ def test_c_asks_for_a_checkpoint_and_says_so_until_it_is_there(
         here.engine.say(saved.model_copy(update={"reason": "request"}))
         await here.settle()
         assert here.app.pending == ""
+
+    play(story, open_app("stopped"))
+
+
+def test_p_pauses_and_goes_on_and_the_status_says_so(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        here.engine.go_on_to("steps_taken", 2)
+        await here.settle()
+        await here.press("p", "p")
+        assert [type(asked) for asked in here.engine.asked] == [PauseRun]
+        assert here.app.pending == PAUSING
+        here.engine.say(RunPaused(step=9, why="asked to"))
+        await here.settle()
+        assert here.app.pending == ""
+        assert "‖ paused" in here.text()
+        await here.press("p")
+        assert [type(asked) for asked in here.engine.asked] == [PauseRun, ContinueRun]
+        assert here.app.pending == CONTINUING
+        here.engine.say(RunContinued(step=9, seconds=2.0))
+        await here.settle()
+        assert here.app.pending == ""
+        assert "▶ running" in here.text()
+
+    play(story, open_app("stopped"))
+
+
+def test_that_nothing_is_saved_stands_in_the_first_line_until_it_is(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        here.engine.go_on_to("steps_taken", 2)
+        await here.settle()
+        here.engine.say(
+            SavingFailed(
+                step=9,
+                what="No space [/ left",
+                remedy="free some",
+                last_checkpoint=None,
+                waits=True,
+            )
+        )
+        await here.settle()
+        assert "✗ NOT SAVING" in here.text().splitlines()[0]
+        here.engine.say(SavingRestored(step=9))
+        await here.settle()
+        assert "NOT SAVING" not in here.text().splitlines()[0]
 
     play(story, open_app("stopped"))
 

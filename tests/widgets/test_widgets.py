@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 
-from ecotui.events import CheckReported, ClassScore, ValidationFinished
+from ecotui.events import (
+    CheckpointVerified,
+    CheckReported,
+    ClassScore,
+    LoaderRebuilt,
+    SavingFailed,
+    SavingRestored,
+    ValidationFinished,
+)
 from ecotui.layers import at_rest
 from ecotui.paths import RunDir
 from ecotui.replay import Replay
@@ -85,6 +94,36 @@ def test_the_table_of_checkpoints_has_the_best_on_top(state: RunState) -> None:
     lines = drawn(CheckpointTable(), lambda table: table.show(state)).splitlines()
     assert "★ best, accuracy 72.50%" in lines[1]
     assert [line.split()[0] for line in lines[2:4]] == ["72", "48"]
+
+
+def test_a_checkpoint_that_was_read_back_says_so(state: RunState) -> None:
+    saved = state.checkpoints[-1]
+    known = fold(state_without_end(state), CheckpointVerified(path=saved.path, ok=True, what=""))
+    rows = drawn(CheckpointTable(), lambda table: table.show(known)).splitlines()
+    assert [row for row in rows if "✓ read back" in row] == [
+        row for row in rows if f"{saved.step:,}" in row and saved.reason in row
+    ]
+
+
+def test_trouble_with_saving_and_loading_stands_among_the_alerts(state: RunState) -> None:
+    for event in (
+        SavingFailed(
+            step=7, what="No space left", remedy="free some", last_checkpoint=None, waits=True
+        ),
+        SavingRestored(step=7),
+        LoaderRebuilt(
+            step=8, what="worker 1 was killed", workers_before=2, workers=1, rebuilds_left=2
+        ),
+    ):
+        state = fold(state_without_end(state), event)
+    shown = " ".join(drawn(HealthLog(), lambda log: log.show(state)).split())
+    assert "✗ critical: not saving: step 7: No space left; training waits" in shown
+    assert "✓ saving again" in shown
+    assert "! warning: step 8: worker 1 was killed" in shown
+
+
+def state_without_end(state: RunState) -> RunState:
+    return replace(state, ending=None, phase="running")
 
 
 def test_classes_stand_with_the_weakest_first() -> None:
