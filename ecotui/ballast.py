@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ecotui import disk
+from ecotui.durable import write_whole
 
 BALLAST_BYTES = 262_144
 """Some hundreds of events; the end of a run and what led to it take a few."""
@@ -59,5 +60,5 @@ class Ballast:
         # Random, as some file systems keep no zeros. Without room the run goes on without it.
         with contextlib.suppress(OSError):
             if not (self._path.is_file() and self._path.stat().st_size == BALLAST_BYTES):
-                disk.replace_whole(self._path, os.urandom(BALLAST_BYTES))
+                write_whole(self._path, os.urandom(BALLAST_BYTES))
             self._is_held = True

@@ -1,17 +1,14 @@
-"""Writing that survives: flushed for good, whole lines or none, whole files or none.
+"""What a disk says when it cannot be written, and writing that leaves nothing half done then.
 
-Also what a disk says when it cannot. Knows nothing of what is written.
+Knows nothing of what is written; what survives a power cut is `durable`'s business.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import secrets
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +29,6 @@ _FULL_PHRASES = (
     "os error 122",
 )
 _BROKEN_PHRASES = ("input/output error", "read-only file system", "os error 5)", "os error 30)")
-_HAS_NO_FULL_SYNC = frozenset({errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP})
 
 
 def is_full(error: BaseException) -> bool:
@@ -52,70 +48,10 @@ def is_storage_fault(error: BaseException) -> bool:
     return _says(error, _FULL_PHRASES + _BROKEN_PHRASES)
 
 
-def sync(descriptor: int) -> None:
-    """Flush a file, or a folder's names, to the disk itself.
-
-    On macOS fsync only hands the data to the drive, whose cache a power cut
-    empties; F_FULLFSYNC asks the drive too. Source: fsync(2) of macOS.
-
-    Raises:
-        OSError: They may be lost. The kernel can forget that it failed, so the
-            descriptor must not be asked again; what was written has to be rewritten.
-    """
-    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
-    if sys.platform == "darwin" and full_sync is not None:
-        try:
-            fcntl.fcntl(descriptor, full_sync)
-        except OSError as error:
-            if error.errno not in _HAS_NO_FULL_SYNC:
-                raise
-        else:
-            return
-    os.fsync(descriptor)
-
-
 def open_folder(path: Path | str, *, within: int | None = None) -> int:
     """Return a descriptor of a folder; one reached through a link at its end is refused."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, flags, dir_fd=within)
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a folder's names to the disk; the folder may be a link to elsewhere.
-
-    Raises:
-        OSError: They may be lost.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def replace_whole(path: Path, content: bytes, *, mode: int = FILE_MODE) -> None:
-    """Give a file new content so that it has the old one or the new one at any moment.
-
-    Args:
-        path: Of the file; need not be there.
-        content: All of it.
-        mode: Who may read it.
-
-    Raises:
-        OSError: It cannot be written; the old content stands.
-    """
-    writing = path.with_name(f".tmp-{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(writing, NEW_FILE_FLAGS, mode)
-        with closing(descriptor):
-            write_all(descriptor, content)
-            sync(descriptor)
-        os.replace(writing, path)
-    except BaseException:
-        with contextlib.suppress(OSError):  # the fault that counts is the one raised
-            os.unlink(writing)
-        raise
-    sync_folder(path.parent)
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ecotui import lock
 from ecotui.config import RunConfig
 from ecotui.config_file import parse_file, to_toml
-from ecotui.disk import replace_whole
+from ecotui.durable import write_whole
 from ecotui.errors import EcoError, ExitCode, UsageError
 from ecotui.events import EngineLost, RunFailed, RunFinished
 from ecotui.occupancy import occupied
@@ -105,7 +105,7 @@ def extend(run: RunDir, epochs: int) -> str:
             "ask again",
         ) from None
     try:
-        replace_whole(run.resolved, to_toml(changed).encode(), mode=0o644)
+        write_whole(run.resolved, to_toml(changed).encode())
     except OSError as error:
         raise EcoError(
             f"{visible(run.resolved)} cannot be written: {visible(error.strerror)}",

@@ -14,7 +14,7 @@ from pathlib import Path
 from ecotui import lock
 from ecotui.config import RunConfig
 from ecotui.config_file import LoadedConfig, to_toml
-from ecotui.disk import replace_whole, sync_folder
+from ecotui.durable import sync_folder, write_whole
 from ecotui.errors import EcoError, UsageError
 from ecotui.jobs import Job, TrainJob
 from ecotui.paths import JOBS_FOLDER, RunDir, new_run_id
@@ -90,7 +90,7 @@ def _create(folder: Path, run_id: str, files: dict[str, str]) -> RunDir:
         run.path.mkdir()
         made = True
         for name, content in files.items():
-            replace_whole(run.path / name, content.encode(), mode=0o644)
+            write_whole(run.path / name, content.encode())
         for made_folder in (folder, *(path.parent for path in absent)):
             sync_folder(made_folder)
     except OSError as error:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from ecotui import disk
 from ecotui.ballast import Ballast
+from ecotui.durable import sync_file
 from ecotui.events import TERMINAL_KINDS, AnyEvent, Event, LogWritten, event_adapter
 
 MAX_BITE_BYTES = 262_144
@@ -168,7 +169,7 @@ class EventWriter:
 
     def _flush(self) -> None:
         try:
-            disk.sync(self._descriptor)
+            sync_file(self._descriptor)
         except OSError as error:
             if not disk.is_storage_fault(error):
                 raise

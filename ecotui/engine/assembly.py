@@ -15,7 +15,7 @@ from torch import nn
 
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
-from ecotui.disk import replace_whole
+from ecotui.durable import write_whole
 from ecotui.engine.compute import (
     Compute,
     apply_process_settings,
@@ -175,7 +175,7 @@ def record(parts: Parts, run: RunDir) -> None:
         OSError: The run directory cannot be written.
     """
     # Whole or not at all: without it a run cannot be resumed.
-    replace_whole(run.resolved, to_toml(parts.config).encode(), mode=0o644)
+    write_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
     environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
     run.environment.write_text(environment, encoding="utf-8")

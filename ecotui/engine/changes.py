@@ -6,7 +6,7 @@ from typing import Any
 
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
-from ecotui.disk import replace_whole
+from ecotui.durable import write_whole
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.exactness import config_facts
@@ -52,7 +52,7 @@ class Changes:
         changes = differences(old, new)
         if not changes:
             return
-        replace_whole(self._run.resolved, to_toml(new).encode(), mode=0o644)
+        write_whole(self._run.resolved, to_toml(new).encode())
         self._parts.config = new
         self._parts.schedule.follow(new.train)
         self._facts.update(config_facts(new))

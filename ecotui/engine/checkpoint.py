@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ecotui import disk
+from ecotui.durable import sync_file, sync_folder, write_whole
 from ecotui.engine.manifest import (
     MANIFEST,
     BadCheckpointError,
@@ -246,7 +247,7 @@ def verify_in_steps(path: Path) -> Steps[Manifest]:
 def write_hint(parent: Path, name: str, target: str) -> None:
     """Note the name of a checkpoint in a file, for people and scripts; nothing here reads it."""
     with contextlib.suppress(OSError):  # never needed: a full disk is told of elsewhere
-        disk.replace_whole(parent / name, f"{target}\n".encode())
+        write_whole(parent / name, f"{target}\n".encode())
 
 
 def _named_steps(parent: Path) -> list[Path]:
@@ -280,7 +281,7 @@ def _make_folder(path: Path) -> None:
         return
     _make_folder(path.parent)
     path.mkdir(mode=disk.FOLDER_MODE, exist_ok=True)
-    disk.sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _commit_into(
@@ -294,7 +295,7 @@ def _commit_into(
             raise FileExistsError(errno.EEXIST, "it is there already", name)
         os.rename(current, name, src_dir_fd=folder, dst_dir_fd=folder)
         current = name
-        disk.sync(folder)
+        sync_file(folder)
     except BaseException:
         # What has its name already, but maybe not on the disk, was not announced either.
         shutil.rmtree(parent / current, ignore_errors=True)
@@ -312,7 +313,7 @@ def _fill(
         for file_name, content in files.items():
             records[file_name] = yield from _write_durably(inner, file_name, content)
         yield from _write_durably(inner, MANIFEST, encode_manifest(records, facts))
-        disk.sync(inner)
+        sync_file(inner)
     return sum(record.num_bytes for record in records.values())
 
 
@@ -325,7 +326,7 @@ def _write_durably(folder: int, name: str, content: Content) -> Steps[FileRecord
             digest.update(chunk)
             num_bytes += len(chunk)
             yield
-        disk.sync(descriptor)
+        sync_file(descriptor)
     return FileRecord(num_bytes, digest.hexdigest())
 
 

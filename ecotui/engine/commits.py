@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ecotui import disk
+from ecotui.durable import sync_file, sync_folder
 from ecotui.engine import checkpoint
 from ecotui.engine.checkpoint import Committed, Steps
 from ecotui.engine.emit import Emit
@@ -230,9 +231,9 @@ class Writer:
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(self._run_path / name, os.O_RDONLY | os.O_CLOEXEC)
                 with disk.closing(descriptor):
-                    disk.sync(descriptor)
-        disk.sync_folder(self._run_path)
-        disk.sync_folder(self._run_path.parent)
+                    sync_file(descriptor)
+        sync_folder(self._run_path)
+        sync_folder(self._run_path.parent)
         self._is_settled = True
 
     def _newest(self) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ecotui import disk
+from ecotui.durable import write_whole
 from ecotui.engine.emit import Emit
 from ecotui.events import HealthAlerted
 from ecotui.text import visible
@@ -55,7 +56,7 @@ class Records:
 
         def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            disk.replace_whole(path, text.encode())
+            write_whole(path, text.encode())
 
         self._try(path, write)
 

@@ -7,7 +7,7 @@ import hashlib
 import io
 from typing import Any
 
-from ecotui import disk
+from ecotui.durable import write_whole
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
@@ -137,4 +137,4 @@ def _cut_metrics(run: RunDir, epochs_done: int) -> None:
         return
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *kept])
-    disk.replace_whole(run.metrics, text.getvalue().encode())
+    write_whole(run.metrics, text.getvalue().encode())

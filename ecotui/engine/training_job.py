@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecotui.config import RunConfig
 from ecotui.config_file import parse_file, to_toml
-from ecotui.disk import replace_whole
+from ecotui.durable import write_whole
 from ecotui.engine.control import Control, StopRequested
 from ecotui.engine.diagnose import diagnose
 from ecotui.engine.emit import Emit
@@ -127,7 +127,7 @@ def _changed(
     """Lay the settings of a resumption over, for good: a later attempt starts from them."""
     changed = with_settings(config, settings)
     if changed != config:
-        replace_whole(run.resolved, to_toml(changed).encode(), mode=0o644)
+        write_whole(run.resolved, to_toml(changed).encode())
     for each in differences(config, changed):
         emit(ConfigChanged(key=each.key, old=each.old, new=each.new, step=step, why=RESUMED_WITH))
     return changed

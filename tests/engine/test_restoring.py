@@ -30,6 +30,12 @@ from ecotui.engine.train_state import LoopState, Trainable, collect_files
 from tests.engine.test_train_state import advance, make
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    """On a busy machine the threads of a small model wait for one another most of the time."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     trainable, schedule = make("adamw", seed=1)

@@ -89,6 +89,12 @@ class Bench:
         self.saver.save_best(self.network, spec, (), "accuracy", scores, self.loop)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    """On a busy machine the threads of a small model wait for one another most of the time."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "run")

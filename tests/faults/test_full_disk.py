@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from ecotui import disk
+from ecotui import disk, durable
 from ecotui.engine import checkpoint, saving
 from ecotui.engine.checkpoint import commit, list_steps, step_name, verify
 from ecotui.errors import EcoError, ExitCode
@@ -141,14 +141,14 @@ def test_on_macos_the_drive_is_asked_too_and_fsync_only_where_it_cannot(
     monkeypatch.setattr(system_fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(system_fcntl, "fcntl", fcntl)
     monkeypatch.setattr(os, "fsync", lambda descriptor: asked.append("fsync"))
-    disk.sync(0)
+    durable.sync_file(0)
     assert asked == ["fcntl 51"]
     refusal.append(OSError(errno.ENOTSUP, "not here"))
-    disk.sync(0)
+    durable.sync_file(0)
     assert asked == ["fcntl 51", "fcntl 51", "fsync"]
     refusal[0] = OSError(errno.EIO, "broken")
     with pytest.raises(OSError, match="broken"):
-        disk.sync(0)
+        durable.sync_file(0)
     assert asked.count("fsync") == 1
 
 
