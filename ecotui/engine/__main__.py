@@ -20,9 +20,9 @@ from ecotui.engine.awake import kept_awake
 from ecotui.engine.control import Control, Progress, StopFlag
 from ecotui.engine.deadline import Deadline, end_time
 from ecotui.engine.raw_log import forgive_full_disks
-from ecotui.engine.signals import catch_signals, stops_asked
+from ecotui.engine.signals import catch_signals, settle, stops_asked
 from ecotui.errors import ExitCode
-from ecotui.events import EngineStarted, Heartbeat
+from ecotui.events import EngineStarted, Event, Heartbeat
 from ecotui.occupancy import who
 from ecotui.paths import RunDir
 from ecotui.stream import EventWriter
@@ -58,13 +58,16 @@ def main() -> int:
     deadline = Deadline(end_time(arguments.ends_at))
     control = Control(run.commands, offset, writer, flag, arguments.owner_pid, deadline=deadline)
     _start_heartbeat(writer, control.progress)
+
+    def state(event: Event) -> None:
+        writer(event)
+        settle(flag, event)
+
     try:
         from ecotui.engine.runner import run_job  # noqa: PLC0415 - after the first event
 
         with kept_awake():
-            return run_job(
-                run, control, writer, attempt=attempt, settings=tuple(arguments.settings)
-            )
+            return run_job(run, control, state, attempt=attempt, settings=tuple(arguments.settings))
     finally:
         writer.sync()
         held.release()

@@ -92,10 +92,12 @@ class StopFlag:
     Attributes:
         reason: Why the run is to stop; None while it is not.
         is_ordered: Whether a signal other than a scheduler's notice has come.
+        exit_code: What the engine ends with; None until the last event of the run is stated.
     """
 
     reason: str | None = None
     is_ordered: bool = False
+    exit_code: int | None = None
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from types import FrameType
 from ecotui.commands import StopRun, read_commands
 from ecotui.engine.control import StopFlag
 from ecotui.errors import ExitCode
+from ecotui.events import Event, RunFailed, RunFinished, RunStopped
 
 
 def catch_signals(flag: StopFlag, stops: Callable[[], Sequence[str]]) -> None:
@@ -24,6 +25,7 @@ def catch_signals(flag: StopFlag, stops: Callable[[], Sequence[str]]) -> None:
     directly, and as the request of the printer in front of it. The same signal in
     both ways is one wish. SIGUSR1 is a notice, which a time limit gives as well:
     it never makes the engine leave, and the signal after it is the first.
+    Once the last event of the run is stated, a signal only makes it leave sooner.
     A hang-up of the terminal is nothing to an engine.
 
     Args:
@@ -32,17 +34,33 @@ def catch_signals(flag: StopFlag, stops: Callable[[], Sequence[str]]) -> None:
     """
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
+        if flag.exit_code is not None:
+            os._exit(flag.exit_code)
         name = signal.Signals(number).name
         if number != signal.SIGUSR1:
-            if flag.is_ordered or any(reason not in (name, "SIGUSR1") for reason in stops()):
+            # In one go: a signal that comes while this one is looked at must find the mark.
+            was_ordered, flag.is_ordered = flag.is_ordered, True
+            if was_ordered or any(reason not in (name, "SIGUSR1") for reason in stops()):
                 os._exit(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED)
-            flag.is_ordered = True
         if flag.reason is None:
             flag.reason = f"received {name}"
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def settle(flag: StopFlag, event: Event) -> None:
+    """Fix the exit code where an event is the last one of the run."""
+    match event:
+        case RunFinished():
+            flag.exit_code = ExitCode.DONE
+        case RunStopped():
+            flag.exit_code = ExitCode.RESUMABLE
+        case RunFailed():
+            flag.exit_code = event.exit_code
+        case _:
+            pass
 
 
 def stops_asked(commands_path: Path, offset: int) -> list[str]:

@@ -11,8 +11,9 @@ import pytest
 
 from ecotui.commands import SaveCheckpoint, StopRun, append_command
 from ecotui.engine.control import TIME_LIMIT, StopFlag
-from ecotui.engine.signals import catch_signals, stops_asked
+from ecotui.engine.signals import catch_signals, settle, stops_asked
 from ecotui.errors import ExitCode
+from ecotui.events import Event, Heartbeat, RunFailed, RunStopped
 
 TERM, INT, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1
 
@@ -55,6 +56,45 @@ def test_a_first_signal_is_a_wish_to_stop(number: signal.Signals) -> None:
 )
 def test_a_second_one_leaves_at_once(numbers: tuple[signal.Signals, ...], code: int) -> None:
     assert heard(*numbers) == f"left {code}"
+
+
+def test_a_second_one_while_the_first_is_looked_at_is_a_second_one() -> None:
+    flag = StopFlag()
+
+    def stops() -> tuple[str, ...]:
+        os.kill(os.getpid(), INT)  # the handler of the first one has not returned
+        return ()
+
+    catch_signals(flag, stops)
+    with pytest.raises(LeftError) as left:
+        os.kill(os.getpid(), TERM)
+    assert left.value.args == (ExitCode.INTERRUPTED,)
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (RunStopped(reason="received SIGTERM", epoch=0, step=1, checkpoint=None), 75),
+        (
+            RunFailed(what="", expected="", remedy="", exit_code=4, checkpoint=None, discard=False),
+            4,
+        ),
+    ],
+)
+def test_after_the_last_event_a_signal_changes_no_exit_code(last: Event, code: int) -> None:
+    flag = StopFlag()
+    catch_signals(flag, tuple)
+    os.kill(os.getpid(), TERM)
+    settle(flag, last)
+    with pytest.raises(LeftError) as left:
+        os.kill(os.getpid(), INT)
+    assert left.value.args == (code,)
+
+
+def test_an_event_in_between_settles_nothing() -> None:
+    flag = StopFlag()
+    settle(flag, Heartbeat(step=1, seconds_since_progress=0.0))
+    assert flag.exit_code is None
 
 
 def test_a_notice_never_leaves_and_what_follows_it_is_the_first() -> None:

@@ -5,23 +5,20 @@ The saboteurs are the controls: with one of them the same test has to fail.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ecotui.engine import checkpoint
+import torch
+
+from ecotui.engine import checkpoint, restoring
+from ecotui.engine.data import loader
+from ecotui.engine.data.dataset import Batch
 from ecotui.engine.probing import Answer, Probe
-
-RESTORES_GENERATORS = (
-    ("ecotui.engine.train_state", "_unpack_generators"),
-    ("ecotui.engine.restoring", "unpack_generators"),
-)
 
 HEALTHY = {
     "torch": Answer({"version": "2.2.0"}),
@@ -47,27 +44,28 @@ def take_the_environment_for_healthy() -> None:
 
 def restore_no_generators() -> None:
     """Saboteur: dropout goes on with other random numbers than it would have."""
-    num_found = 0
-    for module, name in RESTORES_GENERATORS:
-        if importlib.util.find_spec(module) is not None:
-            found = importlib.import_module(module)
-            num_found += hasattr(found, name)
-            setattr(found, name, lambda *args, **kwargs: None)
-    assert num_found == 1
+    replaced: Any = restoring
+    assert hasattr(replaced, "unpack_generators")
+    replaced.unpack_generators = lambda *args, **kwargs: None
 
 
 def give_loaders_no_generator() -> None:
-    """Saboteur: every iterator of a loader draws from the process's own generator."""
-    from torch.utils.data import DataLoader
+    """Saboteur: every pass of a loader draws from the process's own generator.
 
-    replaced: Any = DataLoader
-    make = replaced.__init__
+    So does torch's DataLoader where it is given none.
+    """
+    epoch, passes = loader.TrainLoader.epoch, loader.EvalLoader.__iter__
 
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        kwargs["generator"] = None
-        make(self, *args, **kwargs)
+    def drawing_epoch(self: loader.TrainLoader, *args: Any, **kwargs: Any) -> Iterator[Batch]:
+        torch.empty((), dtype=torch.int64).random_()
+        return epoch(self, *args, **kwargs)
 
-    replaced.__init__ = init
+    def drawing_pass(self: loader.EvalLoader) -> Iterator[Batch]:
+        torch.empty((), dtype=torch.int64).random_()
+        return passes(self)
+
+    train, evaluation = cast("Any", loader.TrainLoader), cast("Any", loader.EvalLoader)
+    train.epoch, evaluation.__iter__ = drawing_epoch, drawing_pass
 
 
 def write_in_place() -> None:
@@ -89,16 +87,8 @@ def write_in_place() -> None:
             return (yield from commit(parent, name, *rest))
         return overwrite(parent, (yield from commit(parent.with_name("aside"), name, *rest)))
 
-    def commit_at_once(parent: Path, name: str, *rest: Any) -> Any:
-        if not name.startswith("step-"):
-            return commit(parent, name, *rest)
-        return overwrite(parent, commit(parent.with_name("aside"), name, *rest))
-
     replaced: Any = checkpoint
-    if hasattr(replaced, "commit_in_steps"):
-        commit, replaced.commit_in_steps = replaced.commit_in_steps, commit_in_steps
-    else:
-        commit, replaced.commit = replaced.commit, commit_at_once
+    commit, replaced.commit_in_steps = replaced.commit_in_steps, commit_in_steps
 
 
 def die_at_change(number: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ecotui.commands import PauseRun, append_command
 from ecotui.engine import checkpoint
 from ecotui.errors import ExitCode
 from ecotui.paths import RunDir
@@ -33,11 +34,18 @@ MOMENTS: dict[str, Callable[[Watch], bool]] = {
     "preflight": lambda watch: watch.is_in_stage("preflight"),
     "first batch": lambda watch: watch.count("epoch_started") > 0,
     "train": lambda watch: watch.count("steps_taken") > 3,
+    "pause": lambda watch: watch.count("run_paused") > 0 or not ask_for_a_pause(watch),
     "validate": lambda watch: watch.is_in_stage("validate"),
     "save": lambda watch: watch.count("steps_taken") > 0 and watch.has_entry(WRITING),
     "test": lambda watch: watch.is_in_stage("test"),
 }
 """What is seen of a run when its signal is sent."""
+
+
+def ask_for_a_pause(watch: Watch) -> bool:
+    if watch.count("steps_taken") and not watch.run.commands.exists():
+        append_command(watch.run.commands, PauseRun())
+    return True
 
 
 def is_doing(watch: Watch, what: str) -> bool:
@@ -96,6 +104,8 @@ LONG = (
     Case("preflight", INT),
     Case("preflight", TERM, INT),
     Case("first batch", USR1, USR1, pause_seconds=0.005),
+    Case("pause", TERM),
+    Case("pause", INT, TERM),
     Case("validate", TERM, INT),
     Case("save", INT),
     Case("save", USR1, TERM, pause_seconds=0.01),
