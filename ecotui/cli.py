@@ -126,11 +126,18 @@ def run_command(
 @cli.command(context_settings=_CONTEXT)
 @_runs_dir
 @_json
-def doctor(runs_dir: str | None, as_json: bool) -> int:
+@click.option("--fix", is_flag=True, help="Say what would mend it, and ask in a terminal.")
+@click.option("--yes", is_flag=True, help="With --fix: do it, examine again, undo it if no help.")
+@click.option("--python", metavar="PATH", help="Of another environment's interpreter.")
+def doctor(runs_dir: str | None, as_json: bool, fix: bool, yes: bool, python: str | None) -> int:
     """Examine the environment: versions, packages at work, devices, memory, disk."""
     from ecotui import check_verbs
 
-    return check_verbs.doctor(runs_dir, as_json=as_json)
+    if yes and not fix:
+        raise click.UsageError("--yes goes with --fix: ecotui doctor --fix --yes")
+    if fix:
+        return check_verbs.repair(runs_dir, python=python, as_json=as_json, yes=yes)
+    return check_verbs.doctor(runs_dir, python=python, as_json=as_json)
 
 
 @cli.command(context_settings=_CONTEXT)

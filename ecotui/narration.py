@@ -5,6 +5,8 @@ Pure, and shared by every way of printing; knows no stream and no terminal.
 
 from __future__ import annotations
 
+import shlex
+
 from ecotui.events import (
     LAYER_NAMES,
     AnyEvent,
@@ -21,7 +23,13 @@ from ecotui.events import (
     HealthAlerted,
     LoaderRebuilt,
     LogWritten,
+    RepairFinished,
+    RepairPlanned,
+    RepairSaid,
+    RepairStepStarted,
     RunContinued,
+    RunFailed,
+    RunFinished,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -76,8 +84,46 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return [f"{event.severity}: {event.message}"]
         case CommandAnswered(accepted=False):
             return [f"refused: {event.command}: {event.why}"]
+        case RepairPlanned():
+            return _plan(event)
+        case RepairStepStarted():
+            return [f"step {event.number}: {shlex.join(event.argv)}"]
+        case RepairSaid():
+            return [f"  | {event.line}"]
         case _:
             return _turn(event)
+
+
+def findings(event: AnyEvent, state: RunState) -> list[str]:
+    """Return what to say where somebody only wants the environment examined or mended.
+
+    The checks are told together, what failed first and its cause before all: it stands in
+    the first line, whatever else there is to say.
+    """
+    match event:
+        case StageStarted() | CheckReported():
+            return []
+        case RepairPlanned():
+            return [*_in_order(state.checks, _first(event)), *_plan(event)]
+        case RepairFinished(outcome="mended" | "better"):
+            return ["examined again:", *_in_order(state.checks, "")]
+        case RunFinished() if state.repair.plan is None:
+            return _in_order(state.checks, "")
+        case RunFailed() if state.repair.plan is None:
+            return _in_order(state.checks, event.what)
+        case _:
+            return remarks(event, state)
+
+
+def _first(plan: RepairPlanned) -> str:
+    return plan.steps[0].why if plan.steps else ""
+
+
+def _in_order(checks: tuple[CheckReported, ...], cause: str) -> list[str]:
+    """Tell checks: the cause, what else failed, what is doubtful, and the rest."""
+    rank = {"fail": 0, "warn": 1}
+    ordered = sorted(checks, key=lambda each: (each.what != cause, rank.get(each.verdict, 2)))
+    return [line for check in ordered for line in _verdict(check)]
 
 
 def _turn(event: AnyEvent) -> list[str]:
@@ -175,6 +221,18 @@ def _verdict(event: CheckReported) -> list[str]:
         lines.append(f"  expected: {event.expected}")
     if event.remedy:
         lines.append(f"  to fix: {event.remedy}")
+    return lines
+
+
+def _plan(event: RepairPlanned) -> list[str]:
+    lines = []
+    if event.steps:
+        lines.append(f"what would mend it: {counted(len(event.steps), 'command')}")
+    for place, step in enumerate(event.steps, start=1):
+        lines.append(f"  {place}. {shlex.join(step.argv)}")
+        lines.append(f"     because: {step.why}")
+    if event.packages_before:
+        lines.append(f"  there now: {listed(event.packages_before, limit=20)}")
     return lines
 
 

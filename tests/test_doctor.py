@@ -76,8 +76,7 @@ def test_the_doctor_finds_this_environment_sound_and_leaves_nothing(place: Path)
     done = ecotui("doctor")
     assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "stage: diagnose (9 checks)"
-    verdicts = [line for line in lines[1:-1] if not line.startswith("  ")]
+    verdicts = [line for line in lines[:-1] if not line.startswith("  ")]
     assert len(verdicts) == 9
     assert {line.partition(":")[0] for line in verdicts} <= {"pass", "warn"}
     assert lines[-1].startswith("the environment is sound")
@@ -90,10 +89,11 @@ def test_a_broken_package_is_told_once_with_its_remedy(place: Path, broken: Put)
     assert done.returncode == ExitCode.ENVIRONMENT
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    (place_of,) = [number for number, line in enumerate(lines) if line.startswith("fail: ")]
-    assert "was not built for torch" in lines[place_of]
-    assert lines[place_of + 1].startswith("  expected: ")
-    assert lines[place_of + 2].startswith(f"  to fix: {sys.executable} -m pip install ")
+    assert lines[0].startswith("fail: ")
+    assert "was not built for torch" in lines[0]
+    assert lines[1].startswith("  expected: ")
+    assert lines[2].startswith(f"  to fix: {sys.executable} -m pip install ")
+    assert sum(line.startswith("fail: ") for line in lines) == 1
     # The healthy ones beside it are not hidden.
     assert [line for line in lines if line.startswith("pass: torchvision")]
     assert lines[-1] == "1 check failed"

@@ -6,6 +6,7 @@ is known of causes explains it second. This process imports neither torch nor Nu
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ def diagnose(
     *,
     runs_path: Path,
     device: str = "auto",
+    python: str | None = None,
+    raises: bool = True,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> Diagnosis:
     """Examine the environment: versions, behaviour, devices, memory, disk.
@@ -82,6 +85,8 @@ def diagnose(
         emit: Where the facts go.
         runs_path: Whose disk is looked at; need not exist.
         device: That the run asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        python: The interpreter to examine; the engine's own where not given.
+        raises: A check that failed is an error, not only a finding.
         limit_seconds: For everything that is tried in a child process, together.
 
     Raises:
@@ -93,7 +98,7 @@ def diagnose(
     found: list[CheckReported] = []
     with (
         span(emit, "diagnose", total=len(CHECKS), unit="checks") as stage,
-        Probe(device, limit_seconds=limit_seconds) as probe,
+        Probe(device, limit_seconds=limit_seconds, python=python or sys.executable) as probe,
     ):
 
         def report(*checks: CheckReported) -> None:
@@ -106,7 +111,7 @@ def diagnose(
         answers = probe.answers(lambda: control.poll(0))
         report(*(_judged(step, answers, device) for step in CHECKS if step in _GOALS))
     diagnosis = Diagnosis(tuple(found))
-    if diagnosis.failures:
+    if diagnosis.failures and raises:
         first = diagnosis.failures[0]
         raise EnvironmentFaultError(first.what, first.expected, first.remedy)
     return diagnosis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -16,6 +17,7 @@ from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
 from ecotui.engine.diagnose import diagnose
 from ecotui.engine.emit import Emit
+from ecotui.engine.repair import Repair
 from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
 from ecotui.events import (
     TERMINAL_KINDS,
@@ -131,7 +133,7 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
 
             describe(job, emit)
         case DiagnoseJob():
-            diagnose(control, emit, runs_path=Path(job.runs_path))
+            _examine(job, control, emit)
         case PreflightJob():
             _check_only(run, control, emit)
     emit(
@@ -145,6 +147,22 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
         )
     )
     return ExitCode.DONE
+
+
+def _examine(job: DiagnoseJob, control: Control, emit: Emit) -> None:
+    """Diagnose an interpreter, and mend it where that is asked for."""
+    runs_path, python = Path(job.runs_path), job.python
+    if job.repair == "no":
+        diagnose(control, emit, runs_path=runs_path, python=python)
+        return
+    repair = Repair(
+        control,
+        emit,
+        lambda: diagnose(control, emit, runs_path=runs_path, python=python, raises=False),
+        python=python or sys.executable,
+        is_own=python is None,
+    )
+    (repair.tell if job.repair == "plan" else repair.mend)()
 
 
 def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
