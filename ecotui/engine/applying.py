@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,12 +184,19 @@ def conflicts(around: Surroundings, uv: str | None) -> frozenset[str]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let signals wait: a second wish to stop would leave the environment in pieces."""
-    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    """Be deaf to signals: a second wish to stop would leave the environment in pieces.
+
+    Blocking them would not do: another thread would take them, and its handler run here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Handlers belong to the main thread.
+        return
+    earlier = {number: signal.signal(number, lambda *_: None) for number in _STOPPING}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _half(kept: KeptFiles, why: str) -> Undone:

@@ -217,6 +217,8 @@ def _outside_files(roots: tuple[Path, ...]) -> set[Path]:
     found: set[Path] = set()
     for root in roots:
         for record in root.glob("*.dist-info/RECORD"):
+            if not record.is_file():
+                continue
             for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
                 if line.startswith("../"):
                     path = Path(os.path.normpath(root / line.split(",")[0]))
