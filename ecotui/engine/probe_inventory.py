@@ -83,10 +83,17 @@ def take_inventory() -> dict[str, Any]:
     }
 
 
+def folder_to_leave_out(folder: str) -> str:
+    """Return the folder whose code is not to be run; empty where packages belong there."""
+    folder = os.path.realpath(folder) if folder else ""
+    own = {os.path.realpath(path) for path in sysconfig.get_paths().values()}
+    return "" if folder in own else folder
+
+
 def shadows_in(folder: str, names: tuple[str, ...] = COMMONLY_SHADOWED) -> list[str]:
     """Return the files of a folder that Python would take for a module of another place."""
-    found = []
-    for name in names:
+    found: list[str] = []
+    for name in names if folder else ():
         files = [os.path.join(folder, name + ending) for ending in _ENDINGS]
         package = os.path.join(folder, name, "__init__.py")
         found += [path for path in (*files, package) if os.path.isfile(path)][:1]
@@ -103,12 +110,17 @@ def _records(name: str) -> tuple[str, list[dict[str, str]]]:
                 "version": _cut(each.metadata["Version"]),
                 "place": _cut(os.path.abspath(place)),
                 "installer": _cut((each.read_text("INSTALLER") or "").strip()),
+                "local": "editable" if _is_editable(each) else "",
             }
             if fact not in found:
                 found.append(fact)
     except Exception as error:
         found.append({"version": "", "place": "", "installer": "", "fault": _cut(error)})
     return name, found[:5]
+
+
+def _is_editable(record: metadata.Distribution) -> bool:
+    return '"editable": true' in (record.read_text("direct_url.json") or "")
 
 
 def _requires(name: str) -> list[str]:

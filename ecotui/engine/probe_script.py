@@ -10,15 +10,17 @@ a JSON line on stdout; a step begun and not ended is what Python died of.
 
 from __future__ import annotations
 
+import os
 import sys
 
-sys.path[:1] = []  # This folder: its modules would stand before others of the same names.
+_HERE = os.path.dirname(os.path.abspath(__file__))
+if sys.path and os.path.abspath(sys.path[0]) == _HERE:
+    del sys.path[0]  # Its modules would stand before others of the same names.
 
 import errno  # noqa: E402
 import importlib  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
 import select  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
@@ -38,10 +40,9 @@ def main() -> None:
     _answers = os.dup(1)
     os.set_inheritable(_answers, False)
     os.dup2(2, 1)
-    here = os.path.dirname(os.path.abspath(__file__))
-    inventory = _beside(here, "probe_inventory")
-    behaviours = _beside(here, "probe_behaviours")
-    folder = os.path.realpath(str(request.get("folder") or os.getcwd()))
+    inventory = _beside("probe_inventory")
+    behaviours = _beside("probe_behaviours")
+    folder = inventory.folder_to_leave_out(str(request.get("folder") or ""))
     _leave_out(folder)
     if request.get("inventory"):
         seen = inventory.take_inventory()
@@ -68,10 +69,10 @@ class Reporter:
         os.write(_answers, b'{"module": "' + name.encode("ascii", "replace")[:200] + b'"}\n')
 
 
-def _beside(folder: str, name: str) -> Any:
+def _beside(name: str) -> Any:
     """Load a module that lies beside this one, whatever else has its name."""
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, name + ".py"))
+    spec = importlib.util.spec_from_file_location(name, os.path.join(_HERE, name + ".py"))
     if spec is None or spec.loader is None:
         raise ImportError(name)
     module = importlib.util.module_from_spec(spec)
