@@ -50,7 +50,18 @@ COMMONLY_SHADOWED = (
     *("string", "struct", "select", "socket", "secrets", "statistics", "token", "tokenize"),
     *("inspect", "io", "operator", "platform", "pathlib", "enum", "dataclasses", "numbers"),
     *("collections", "functools", "itertools", "threading", "multiprocessing", "warnings"),
-    *("calendar", "datetime", "email", "csv", "html", "http", "signal", "ssl", "yaml", "huggingface_hub"),
+    *(
+        "calendar",
+        "datetime",
+        "email",
+        "csv",
+        "html",
+        "http",
+        "signal",
+        "ssl",
+        "yaml",
+        "huggingface_hub",
+    ),
 )
 """Modules that importing torch and timm imports: a file of that name stands in their way."""
 

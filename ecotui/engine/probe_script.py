@@ -17,6 +17,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 if sys.path and os.path.abspath(sys.path[0]) == _HERE:
     del sys.path[0]  # Its modules would stand before others of the same names.
 
+import contextlib  # noqa: E402
 import errno  # noqa: E402
 import importlib  # noqa: E402
 import importlib.util  # noqa: E402
@@ -24,7 +25,7 @@ import json  # noqa: E402
 import select  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
-from typing import Any, Dict, List, Optional  # noqa: E402, UP035 - evaluated by Python 3.8
+from typing import Any, Dict, List  # noqa: E402, UP035 - evaluated by Python 3.8
 
 MAX_WORDS_BYTES = 8_192
 _answers = -1
@@ -96,9 +97,9 @@ def _loaded() -> tuple[str, ...]:
 
 
 _AT_START = frozenset(
-    "__main__ abc builtins codecs encodings io ntpath os posix posixpath site stat sys zipimport "
-    "_sitebuiltins genericpath marshal time".split()
+    ("__main__", "abc", "builtins", "codecs", "encodings", "io", "os", "site", "stat", "sys")
 )
+"""Modules that are loaded before any folder is looked at."""
 
 
 def _import(name: str) -> None:
@@ -190,17 +191,13 @@ class Trial:
     def end(self) -> None:
         """Kill it with everything that it started."""
         for kill, pid in ((os.killpg, self.pid), (os.kill, self.pid)):
-            try:
+            with contextlib.suppress(OSError):
                 kill(pid, signal.SIGKILL)
-            except OSError:
-                pass
 
     def _told(self, status: int, is_late: bool) -> Dict[str, Any]:  # noqa: UP006
         if not is_late:
-            try:
+            with contextlib.suppress(ValueError):
                 return dict(json.loads(self.answer.decode()))
-            except ValueError:
-                pass
         words = self.words.decode("utf-8", "replace")
         how = {"seconds": self.patience_seconds} if is_late else {"status": _status(status)}
         state = "hung" if is_late else "died"
@@ -212,8 +209,7 @@ def _listen(running: List[Trial]) -> None:  # noqa: UP006
     by_descriptor = {}
     for trial in running:
         by_descriptor[trial.reading] = by_descriptor[trial.hearing] = trial
-    time_limit = 0.02  # type: Optional[float]
-    ready, _, _ = select.select(list(by_descriptor), [], [], time_limit)
+    ready, _, _ = select.select(list(by_descriptor), [], [], 0.02)
     got_something = False
     for descriptor in ready:
         got_something = _take(by_descriptor[descriptor], descriptor) or got_something
