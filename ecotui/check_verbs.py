@@ -3,27 +3,66 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ecotui import headless, session, storage
 from ecotui.config_file import load_config
+from ecotui.errors import UsageError
+from ecotui.examination_text import examination_lines
 from ecotui.jobs import DiagnoseJob, PreflightJob
-from ecotui.paths import RunDir, choose_runs_dir
+from ecotui.paths import RunDir, choose_runs_dir, expanded
+from ecotui.printing import Style
 from ecotui.state import RunState
 from ecotui.summary import verdict_lines
+from ecotui.terminal_facts import look_at_terminal
 from ecotui.text import visible
 
 
-def doctor(runs_dir: str | None, *, as_json: bool) -> int:
-    """Examine the environment and print a line a check; exit code 0, or 5 if one failed."""
-    job = DiagnoseJob(runs_path=str(choose_runs_dir(runs_dir)))
+def doctor(runs_dir: str | None, *, python: str | None = None, as_json: bool) -> int:
+    """Examine an environment and print what was found, the cause first; exit code 0 or 5.
+
+    Args:
+        runs_dir: Whose disk is looked at; the default place when None.
+        python: Interpreter to examine; the one that runs ecotui when None.
+        as_json: The events on stdout, as JSON lines.
+
+    Raises:
+        UsageError: There is no such interpreter.
+    """
+    job = DiagnoseJob(
+        runs_path=str(choose_runs_dir(runs_dir)),
+        python=None if python is None else _interpreter(python),
+        terminal=look_at_terminal(),
+    )
+    style = Style.JSON_QUIET if as_json else headless.choose_style(json=False, quiet=False)
+    style = {Style.PLAIN: Style.QUIET, Style.BARS: Style.BARS_ALONE}.get(style, style)
     # Not among the runs: that they cannot be written to is a finding, no obstacle.
     with tempfile.TemporaryDirectory(prefix="ecotui-") as folder:
         made = storage.create_job(job, Path(folder))
-        return _follow(made, "the environment is sound", as_json=as_json)
+        return _follow(made, style, examination_lines)
+
+
+def _interpreter(path: str) -> str:
+    """Return the absolute path of an interpreter that a person named.
+
+    Links are kept: an environment's interpreter is a link to another's.
+
+    Raises:
+        UsageError: It is no file that can be run.
+    """
+    found = shutil.which(str(expanded(path)))
+    if found is None:
+        raise UsageError(
+            f"{visible(path)} is no program",
+            "the path of a Python interpreter, 3.8 or later",
+            "ecotui doctor --python path/to/environment/bin/python",
+        )
+    return os.path.abspath(found)
 
 
 def preflight(
@@ -41,7 +80,9 @@ def preflight(
     try:
         again = [part for setting in settings for part in ("--set", setting)]
         command = shlex.join(["ecotui", "--headless", reference, *again])
-        return _follow(made, f"ready to train: {visible(command)}", as_json=as_json)
+        sound = f"ready to train: {visible(command)}"
+        style = headless.choose_style(json=as_json, quiet=False)
+        return _follow(made, style, lambda state: verdict_lines(state, sound))
     finally:
         if made.path.exists():
             storage.remove(made)
@@ -50,14 +91,11 @@ def preflight(
                 folder.rmdir()
 
 
-def _follow(made: RunDir, sound: str, *, as_json: bool) -> int:
-    def closing(state: RunState, run: RunDir) -> list[str]:
-        del run
-        return verdict_lines(state, sound)
-
+def _follow(made: RunDir, style: Style, closing: Callable[[RunState], list[str]]) -> int:
     engine = session.launch(made, owned=True)
-    style = headless.choose_style(json=as_json, quiet=False)
     try:
-        return headless.follow(engine, style=style, owner=True, closing=closing)
+        return headless.follow(
+            engine, style=style, owner=True, closing=lambda state, run: closing(state)
+        )
     finally:
         engine.wait_until_gone()

@@ -124,13 +124,14 @@ def run_command(
 
 
 @cli.command(context_settings=_CONTEXT)
+@click.option("--python", metavar="PATH", help="Examine another interpreter, 3.8 or later.")
 @_runs_dir
 @_json
-def doctor(runs_dir: str | None, as_json: bool) -> int:
+def doctor(python: str | None, runs_dir: str | None, as_json: bool) -> int:
     """Examine the environment: versions, packages at work, devices, memory, disk."""
     from ecotui import check_verbs
 
-    return check_verbs.doctor(runs_dir, as_json=as_json)
+    return check_verbs.doctor(runs_dir, python=python, as_json=as_json)
 
 
 @cli.command(context_settings=_CONTEXT)

@@ -29,6 +29,8 @@ class Style(Enum):
     """How a run is printed."""
 
     BARS = "bars"
+    BARS_ALONE = "bars_alone"
+    """Bars without remarks: everything is told at the end."""
     PLAIN = "plain"
     JSON = "json"
     """The events themselves on stdout, plain lines on stderr."""
@@ -63,8 +65,9 @@ class Printer(Protocol):
 
 def choose_printer(style: Style) -> Printer:
     """Return the printer of a style, on this process's stdout and stderr."""
-    if style is Style.BARS:
-        return Bars(Console(file=guarded(sys.stdout), highlight=False))
+    if style in (Style.BARS, Style.BARS_ALONE):
+        console = Console(file=guarded(sys.stdout), highlight=False)
+        return Bars(console, has_remarks=style is Style.BARS)
     if style is Style.PLAIN:
         return Plain(guarded(sys.stdout))
     if style is Style.QUIET:
@@ -161,8 +164,9 @@ class JsonLines:
 class Bars:
     """Bars for the epochs, the steps and the stage, with remarks scrolling above them."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, has_remarks: bool = True) -> None:
         self._console = console
+        self._has_remarks = has_remarks
         self._progress = Progress(
             _text_column("{task.description}", width=14),
             BarColumn(bar_width=20),
@@ -184,7 +188,7 @@ class Bars:
     def show(self, line: bytes, event: AnyEvent, state: RunState) -> None:
         """Print the event's remarks above the bars."""
         del line
-        for text in remarks(event, state):
+        for text in remarks(event, state) if self._has_remarks else ():
             self.say(text)
 
     def tick(self, state: RunState) -> None:

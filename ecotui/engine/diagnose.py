@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ecotui.engine.check_register import CHECKS, QUICK_CHECKS
+from ecotui.check_register import CHECKS, QUICK_CHECKS
 from ecotui.engine.control import Control
 from ecotui.engine.emit import Emit, span
 from ecotui.engine.interpreter import (
@@ -42,6 +42,7 @@ from ecotui.engine.probing import (
 )
 from ecotui.engine.verdicts import failed
 from ecotui.engine.versions import (
+    OLDEST_PYTHON,
     Inventory,
     check_packages,
     check_python,
@@ -89,12 +90,14 @@ class Circumstances:
         terminal: Of the person; None where nobody looked.
         is_quick: Only what a run needs to know before it begins.
         loads: This process imports its libraries meanwhile, one step behind a child.
+        limit_seconds: For everything that is tried in child processes, together.
     """
 
     model: str = ""
     terminal: TerminalFacts | None = None
     is_quick: bool = False
     loads: bool = False
+    limit_seconds: float = LIMIT_SECONDS
 
 
 def diagnose(
@@ -105,7 +108,6 @@ def diagnose(
     device: str = "auto",
     python: str | None = None,
     raises: bool = True,
-    limit_seconds: float = LIMIT_SECONDS,
     circumstances: Circumstances | None = None,
 ) -> Diagnosis:
     """Examine the environment: versions, behaviour, devices, memory, disk.
@@ -117,7 +119,6 @@ def diagnose(
         device: That the run asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         python: The interpreter to examine; the engine's own where not given.
         raises: A check that failed is an error, not only a finding.
-        limit_seconds: For everything that is tried in child processes, together.
         circumstances: What it is for; a whole examination when None.
 
     Raises:
@@ -133,8 +134,8 @@ def diagnose(
         runs_path=runs_path,
         model=purpose.model,
         behaviours=QUICK_BEHAVIOURS if purpose.is_quick else BEHAVIOURS,
-        limit_seconds=limit_seconds,
-        patience_seconds=min(PATIENCE_SECONDS, limit_seconds),
+        limit_seconds=purpose.limit_seconds,
+        patience_seconds=min(PATIENCE_SECONDS, purpose.limit_seconds),
         in_step=purpose.loads,
     )
     names = QUICK_CHECKS if purpose.is_quick else CHECKS
@@ -194,8 +195,17 @@ class _Examination:
     def _report(self, *checks: CheckReported) -> None:
         for check in checks:
             if check.check in self._names:
-                self.found.append(check)
-                self._tell(check)
+                told = self._with_possible_remedy(check)
+                self.found.append(told)
+                self._tell(told)
+
+    def _with_possible_remedy(self, check: CheckReported) -> CheckReported:
+        """Return a finding; in a Python that is too old no package mends anything."""
+        inventory = self.inventory
+        if inventory is None or not check.fix or inventory.release >= OLDEST_PYTHON:
+            return check
+        remedy = visible(f"make a new environment: {inventory.new_environment()}")
+        return check.model_copy(update={"remedy": remedy, "fix": ()})
 
     def _take_inventory(self) -> Inventory | None:
         told = self._probe.inventory(self._poll)

@@ -92,7 +92,7 @@ def know_models(request: Request) -> dict[str, Any]:
     if not timm.is_model("resnet18"):
         raise RuntimeError("timm does not know the model resnet18")
     name = str(request.get("model") or "")
-    bare = name.split(".")[0]
+    bare = name.partition(".")[0]
     is_known = not name or ":" in name or "/" in name or bool(timm.is_model(bare))
     return {"version": str(timm.__version__), "knows": is_known}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ecotui.engine.check_register import REGISTER
+from ecotui.check_register import REGISTER
 from ecotui.findings import CheckReported, Verdict
 from ecotui.text import visible
 
