@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,88 +17,102 @@ import click
 from ecotui import headless, session, storage
 from ecotui.config_file import load_config
 from ecotui.errors import UsageError
+from ecotui.examination_text import examination_lines
 from ecotui.jobs import DiagnoseJob, PreflightJob
-from ecotui.narration import findings, remarks
-from ecotui.paths import RunDir, choose_runs_dir
-from ecotui.printing import Narrate
+from ecotui.narration import remarks
+from ecotui.paths import RunDir, choose_runs_dir, expanded
+from ecotui.printing import Narrate, Style
+from ecotui.repair_text import repair_lines, repair_remarks
 from ecotui.state import RunState
 from ecotui.summary import verdict_lines
+from ecotui.terminal_facts import look_at_terminal
 from ecotui.text import visible
 
-SOUND = "the environment is sound"
 
-
-def doctor(runs_dir: str | None, *, python: str | None, as_json: bool) -> int:
-    """Examine an environment and print a line a check; exit code 0, or 5 if one failed.
+def doctor(runs_dir: str | None, *, python: str | None = None, as_json: bool) -> int:
+    """Examine an environment and print what was found, the cause first; exit code 0 or 5.
 
     Args:
-        runs_dir: Where runs are kept; its disk is looked at.
-        python: Another interpreter to examine instead of this one.
-        as_json: The events on stdout, words on stderr.
+        runs_dir: Whose disk is looked at; the default place when None.
+        python: Interpreter to examine; the one that runs ecotui when None.
+        as_json: The events on stdout, as JSON lines.
 
     Raises:
-        UsageError: No such interpreter.
+        UsageError: There is no such interpreter.
     """
-    return _diagnose(runs_dir, _interpreter(python), "no", as_json=as_json)[0]
+    style = Style.JSON_QUIET if as_json else headless.choose_style(json=False, quiet=False)
+    style = {Style.PLAIN: Style.QUIET, Style.BARS: Style.BARS_ALONE}.get(style, style)
+    job = _job(runs_dir, python)
+    return _in_passing(job, lambda made: _follow(made, style, examination_lines))
 
 
 def repair(runs_dir: str | None, *, python: str | None, as_json: bool, yes: bool) -> int:
     """Mend an environment, or say what would; exit code 0 where no check fails any more.
 
     Args:
-        runs_dir: Where runs are kept; its disk is looked at.
-        python: Another interpreter whose packages are meant instead of this one's.
-        as_json: The events on stdout, words on stderr.
+        runs_dir: Whose disk is looked at; the default place when None.
+        python: Interpreter whose packages are meant; the one that runs ecotui when None.
+        as_json: The events on stdout, as JSON lines.
         yes: Do it. Otherwise it is told, and asked where there is somebody to ask.
 
     Raises:
-        UsageError: No such interpreter.
+        UsageError: There is no such interpreter.
     """
-    chosen = _interpreter(python)
+    style = Style.JSON if as_json else headless.choose_style(json=False, quiet=False)
+    last = RunState()
+
+    def closing(state: RunState) -> list[str]:
+        nonlocal last
+        last = state
+        return repair_lines(state)
+
+    def run(mode: Literal["plan", "apply"]) -> int:
+        job = _job(runs_dir, python).model_copy(update={"repair": mode})
+        return _in_passing(job, lambda made: _follow(made, style, closing, repair_remarks))
+
     if yes:
-        return _diagnose(runs_dir, chosen, "apply", as_json=as_json)[0]
-    code, state = _diagnose(runs_dir, chosen, "plan", as_json=as_json)
-    plan = state.repair.plan
+        return run("apply")
+    code = run("plan")
+    plan = last.repair.plan
     has_somebody = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
-    if plan is None or plan.refusal or state.repair.end is None or not has_somebody:
+    if plan is None or plan.refusal or not has_somebody or not click.confirm("Do it now?"):
         return code
-    if not click.confirm("Do it now?"):
-        return code
-    return _diagnose(runs_dir, chosen, "apply", as_json=as_json)[0]
+    return run("apply")
 
 
-def _interpreter(python: str | None) -> str | None:
-    """Return the path of the interpreter named; None where it is our own.
+def _job(runs_dir: str | None, python: str | None) -> DiagnoseJob:
+    return DiagnoseJob(
+        runs_path=str(choose_runs_dir(runs_dir)),
+        python=None if python is None else _interpreter(python),
+        terminal=look_at_terminal(),
+    )
 
-    Links stay as they are: that of a virtual environment is what makes it one.
+
+def _in_passing(job: DiagnoseJob, act: Callable[[RunDir], int]) -> int:
+    """Do a job in a directory that goes again.
+
+    Not among the runs: that they cannot be written to is a finding, no obstacle.
     """
-    if python is None:
-        return None
-    found = shutil.which(python)
+    with tempfile.TemporaryDirectory(prefix="ecotui-") as folder:
+        return act(storage.create_job(job, Path(folder)))
+
+
+def _interpreter(path: str) -> str:
+    """Return the absolute path of an interpreter that a person named.
+
+    Links are kept: an environment's interpreter is a link to another's.
+
+    Raises:
+        UsageError: It is no file that can be run.
+    """
+    found = shutil.which(str(expanded(path)))
     if found is None:
         raise UsageError(
-            f"--python {visible(python)} is no program that can be run",
+            f"{visible(path)} is no program",
             "the path of a Python interpreter, 3.8 or later",
-            "name the one of the environment, such as --python .venv/bin/python",
+            "ecotui doctor --python path/to/environment/bin/python",
         )
-    path = os.path.abspath(found)
-    return None if path == os.path.abspath(sys.executable) else path
-
-
-def _diagnose(
-    runs_dir: str | None,
-    python: str | None,
-    repair: Literal["no", "plan", "apply"],
-    *,
-    as_json: bool,
-) -> tuple[int, RunState]:
-    job = DiagnoseJob(
-        runs_path=str(choose_runs_dir(runs_dir).absolute()), python=python, repair=repair
-    )
-    # Not among the runs: that they cannot be written to is a finding, no obstacle.
-    with tempfile.TemporaryDirectory(prefix="ecotui-") as folder:
-        made = storage.create_job(job, Path(folder))
-        return _follow(made, SOUND, as_json=as_json, narrate=findings)
+    return os.path.abspath(found)
 
 
 def preflight(
@@ -116,7 +130,9 @@ def preflight(
     try:
         again = [part for setting in settings for part in ("--set", setting)]
         command = shlex.join(["ecotui", "--headless", reference, *again])
-        return _follow(made, f"ready to train: {visible(command)}", as_json=as_json)[0]
+        sound = f"ready to train: {visible(command)}"
+        style = headless.choose_style(json=as_json, quiet=False)
+        return _follow(made, style, lambda state: verdict_lines(state, sound))
     finally:
         if made.path.exists():
             storage.remove(made)
@@ -126,21 +142,19 @@ def preflight(
 
 
 def _follow(
-    made: RunDir, sound: str, *, as_json: bool, narrate: Narrate = remarks
-) -> tuple[int, RunState]:
-    last = RunState()
-
-    def closing(state: RunState, run: RunDir) -> list[str]:
-        nonlocal last
-        del run
-        last = state
-        return verdict_lines(state, sound)
-
+    made: RunDir,
+    style: Style,
+    closing: Callable[[RunState], list[str]],
+    narrate: Narrate = remarks,
+) -> int:
     engine = session.launch(made, owned=True)
-    style = headless.choose_style(json=as_json, quiet=False)
     try:
         return headless.follow(
-            engine, style=style, owner=True, closing=closing, narrate=narrate
-        ), last
+            engine,
+            style=style,
+            owner=True,
+            closing=lambda state, run: closing(state),
+            narrate=narrate,
+        )
     finally:
         engine.wait_until_gone()

@@ -124,12 +124,12 @@ def run_command(
 
 
 @cli.command(context_settings=_CONTEXT)
+@click.option("--python", metavar="PATH", help="Examine another interpreter, 3.8 or later.")
+@click.option("--fix", is_flag=True, help="Say what would mend it, and ask in a terminal.")
+@click.option("--yes", is_flag=True, help="With --fix: mend it; undone unless it helps.")
 @_runs_dir
 @_json
-@click.option("--fix", is_flag=True, help="Say what would mend it, and ask in a terminal.")
-@click.option("--yes", is_flag=True, help="With --fix: do it, examine again, undo it if no help.")
-@click.option("--python", metavar="PATH", help="Of another environment's interpreter.")
-def doctor(runs_dir: str | None, as_json: bool, fix: bool, yes: bool, python: str | None) -> int:
+def doctor(python: str | None, fix: bool, yes: bool, runs_dir: str | None, as_json: bool) -> int:
     """Examine the environment: versions, packages at work, devices, memory, disk."""
     from ecotui import check_verbs
 

@@ -23,13 +23,10 @@ from ecotui.events import (
     HealthAlerted,
     LoaderRebuilt,
     LogWritten,
-    RepairFinished,
     RepairPlanned,
     RepairSaid,
     RepairStepStarted,
     RunContinued,
-    RunFailed,
-    RunFinished,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -92,38 +89,6 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return [f"  | {event.line}"]
         case _:
             return _turn(event)
-
-
-def findings(event: AnyEvent, state: RunState) -> list[str]:
-    """Return what to say where somebody only wants the environment examined or mended.
-
-    The checks are told together, what failed first and its cause before all: it stands in
-    the first line, whatever else there is to say.
-    """
-    match event:
-        case StageStarted() | CheckReported():
-            return []
-        case RepairPlanned():
-            return [*_in_order(state.checks, _first(event)), *_plan(event)]
-        case RepairFinished(outcome="mended" | "better"):
-            return ["examined again:", *_in_order(state.checks, "")]
-        case RunFinished() if state.repair.plan is None:
-            return _in_order(state.checks, "")
-        case RunFailed() if state.repair.plan is None:
-            return _in_order(state.checks, event.what)
-        case _:
-            return remarks(event, state)
-
-
-def _first(plan: RepairPlanned) -> str:
-    return plan.steps[0].why if plan.steps else ""
-
-
-def _in_order(checks: tuple[CheckReported, ...], cause: str) -> list[str]:
-    """Tell checks: the cause, what else failed, what is doubtful, and the rest."""
-    rank = {"fail": 0, "warn": 1}
-    ordered = sorted(checks, key=lambda each: (each.what != cause, rank.get(each.verdict, 2)))
-    return [line for check in ordered for line in _verdict(check)]
 
 
 def _turn(event: AnyEvent) -> list[str]:

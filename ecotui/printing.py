@@ -34,6 +34,8 @@ class Style(Enum):
     """How a run is printed."""
 
     BARS = "bars"
+    BARS_ALONE = "bars_alone"
+    """Bars without remarks: everything is told at the end."""
     PLAIN = "plain"
     JSON = "json"
     """The events themselves on stdout, plain lines on stderr."""
@@ -73,16 +75,21 @@ def choose_printer(style: Style, narrate: Narrate = remarks) -> Printer:
         style: How to print.
         narrate: Gives the lines that an event is worth.
     """
-    if style is Style.BARS:
-        return Bars(Console(file=guarded(sys.stdout), highlight=False), narrate)
+    if style in (Style.BARS, Style.BARS_ALONE):
+        console = Console(file=guarded(sys.stdout), highlight=False)
+        return Bars(console, narrate if style is Style.BARS else _say_nothing)
     if style is Style.PLAIN:
         return Plain(guarded(sys.stdout), narrate)
     if style is Style.QUIET:
         return Quiet(guarded(sys.stdout))
-    human = (
-        Plain(guarded(sys.stderr), narrate) if style is Style.JSON else Quiet(guarded(sys.stderr))
-    )
+    words = guarded(sys.stderr)
+    human = Plain(words, narrate) if style is Style.JSON else Quiet(words)
     return JsonLines(guarded(sys.stdout), human)
+
+
+def _say_nothing(event: AnyEvent, state: RunState) -> list[str]:
+    del event, state
+    return []
 
 
 class Plain:

@@ -14,7 +14,6 @@ from ecotui.errors import EcoError, ExitCode
 from ecotui.events import (
     ClassScore,
     EngineLost,
-    RepairOutcome,
     RunFailed,
     RunFinished,
     RunStopped,
@@ -24,15 +23,6 @@ from ecotui.paths import RunDir
 from ecotui.state import Ending, RunState
 from ecotui.text import bytes_size, counted, duration, number, percent, visible
 
-_OUTCOMES: dict[RepairOutcome, str] = {
-    "nothing_to_do": "sound",
-    "planned": "not mended",
-    "mended": "mended",
-    "better": "better, and not yet sound",
-    "rolled_back": "undone",
-    "stuck": "error",
-}
-"""How the end of a repair is called before it is told."""
 MAX_TABLE_ROWS = 30
 _NAME_CELLS = 32
 
@@ -97,9 +87,6 @@ def verdict_lines(state: RunState, sound: str) -> list[str]:
     """
     ending = state.ending
     failures = [check for check in state.checks if check.verdict == "fail"]
-    end = state.repair.end
-    if end is not None and end.outcome != "nothing_to_do":
-        return [f"{_OUTCOMES[end.outcome]}: {end.what}"]
     if failures:
         return [f"{counted(len(failures), 'check')} failed"]
     if isinstance(ending, RunFinished):

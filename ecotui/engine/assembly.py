@@ -7,6 +7,7 @@ them shows here, before the first stage.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,16 +122,22 @@ def assemble(config: RunConfig, index: DataIndex, emit: Emit) -> Parts:
     return _join(resolved, index, built, compute)
 
 
-def record(parts: Parts, run: RunDir) -> None:
+def record(parts: Parts, run: RunDir, findings: Sequence[Mapping[str, object]] = ()) -> None:
     """Write down what was chosen: resolved.toml, split.csv, environment.json.
+
+    Args:
+        parts: Of the run.
+        run: Its directory.
+        findings: Of the diagnosis, as JSON has them.
 
     Raises:
         OSError: The run directory cannot be written.
     """
     write_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
-    environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
-    run.environment.write_text(environment, encoding="utf-8")
+    environment = {**describe_environment(parts.compute), "diagnosis": list(findings)}
+    text = json.dumps(environment, indent=1) + "\n"
+    run.environment.write_text(text, encoding="utf-8")
 
 
 def announce(parts: Parts) -> RunStarted:

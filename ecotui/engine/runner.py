@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ecotui.config import RunConfig
 from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
-from ecotui.engine.diagnose import diagnose
+from ecotui.engine.diagnose import Circumstances, Diagnosis, diagnose
 from ecotui.engine.emit import Emit
 from ecotui.engine.repair import Repair
 from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
@@ -151,25 +151,50 @@ def _dispatch(job: Job, run: RunDir, control: Control, emit: Watched) -> ExitCod
 
 def _examine(job: DiagnoseJob, control: Control, emit: Emit) -> None:
     """Diagnose an interpreter, and mend it where that is asked for."""
-    runs_path, python = Path(job.runs_path), job.python
+
+    def examine(*, raises: bool) -> Diagnosis:
+        return diagnose(
+            control,
+            emit,
+            runs_path=Path(job.runs_path),
+            python=job.python,
+            raises=raises,
+            circumstances=Circumstances(terminal=job.terminal),
+        )
+
     if job.repair == "no":
-        diagnose(control, emit, runs_path=runs_path, python=python)
+        examine(raises=True)
         return
     repair = Repair(
         control,
         emit,
-        lambda: diagnose(control, emit, runs_path=runs_path, python=python, raises=False),
-        python=python or sys.executable,
-        is_own=python is None,
+        lambda: examine(raises=False),
+        python=job.python or sys.executable,
+        is_own=job.python in (None, sys.executable),
     )
     (repair.tell if job.repair == "plan" else repair.mend)()
+
+
+def _diagnose_quickly(
+    config: RunConfig, runs_path: Path, control: Control, emit: Emit
+) -> Diagnosis:
+    """Examine what a run needs, and load the libraries meanwhile."""
+    purpose = Circumstances(model=config.model.name, is_quick=True, loads=True)
+    return diagnose(
+        control,
+        emit,
+        runs_path=runs_path,
+        device=config.compute.device,
+        circumstances=purpose,
+    )
 
 
 def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
     is_resumed = emit.attempt > 1 and run.resolved.is_file()
     config = parse_file(run.resolved if is_resumed else run.config)
+    findings: list[dict[str, object]] = []
     if config.preflight.level != "off":
-        diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
+        findings = _diagnose_quickly(config, run.path.parent, control, emit).record()
     index = _read_data(config, emit)
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers  # noqa: PLC0415
@@ -181,7 +206,7 @@ def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
     control.poll(0)
     parts = assemble(config, index, emit)
     try:
-        record(parts, run)
+        record(parts, run, findings)
         clear_leftovers(run.checkpoints)
         emit(announce(parts))
         facts = facts_of(parts, run)
@@ -202,7 +227,7 @@ def _train(run: RunDir, control: Control, emit: Watched) -> ExitCode:
 def _check_only(run: RunDir, control: Control, emit: Emit) -> None:
     """Layers 1 to 3 of what `config.toml` asks for, without training."""
     config = parse_file(run.config)
-    diagnose(control, emit, runs_path=run.path.parent.parent, device=config.compute.device)
+    _diagnose_quickly(config, run.path.parent.parent, control, emit)
     index = _read_data(config, emit)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
