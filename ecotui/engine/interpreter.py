@@ -33,9 +33,9 @@ def check_shadowing(
         names = [_module_of(path) for path in files]
         return failed(
             "shadowing",
-            f"{listed(files)} hides Python's own {listed(names)} from whatever is started in "
-            "this folder",
-            f"no file that is called {listed(names)} where Python is started",
+            f"{listed(files)} {'stands' if len(files) == 1 else 'stand'} before Python's own "
+            f"{listed(names)} wherever Python is started in this folder",
+            f"no file that is called {listed(names)} in the folder where Python is started",
             "rename it, or start ecotui in another folder",
         )
     foreign = foreign_modules(inventory)

@@ -94,13 +94,6 @@ def take_inventory() -> dict[str, Any]:
     }
 
 
-def folder_to_leave_out(folder: str) -> str:
-    """Return the folder whose code is not to be run; empty where packages belong there."""
-    folder = os.path.realpath(folder) if folder else ""
-    own = {os.path.realpath(path) for path in sysconfig.get_paths().values()}
-    return "" if folder in own else folder
-
-
 def shadows_in(folder: str, names: tuple[str, ...] = COMMONLY_SHADOWED) -> list[str]:
     """Return the files of a folder that Python would take for a module of another place."""
     found: list[str] = []

@@ -1,11 +1,11 @@
 """What a child process tries, in any Python from 3.8 on: `python probe_script.py REQUEST`.
 
 REQUEST is JSON: `imports` and `behaviours` to try, `blocked` modules that an earlier child
-died of, `fork`, `limit_seconds` for everything and `patience_seconds` for one behaviour,
-`folder` where the person is, and what the behaviours need. Imports what the healthy
-behaviours need once, before any device is initialised, and forks a process for each of them,
-so that a crash or a hang takes nothing else along. Tells each step as it begins and ends, as
-a JSON line on stdout; a step begun and not ended is what Python died of.
+died of, `fork`, `limit_seconds` for everything and `patience_seconds` for one behaviour, and
+what the behaviours need. Imports once what the healthy behaviours need, before any device is
+initialised, and forks a process for each of them, so that a crash or a hang takes nothing
+else along. Tells each step as it begins and ends, as a JSON line on stdout; a step begun and
+not ended is what Python died of.
 """
 
 from __future__ import annotations
@@ -14,8 +14,26 @@ import os
 import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-if sys.path and os.path.abspath(sys.path[0]) == _HERE:
-    del sys.path[0]  # Its modules would stand before others of the same names.
+"""Its modules would stand before others of the same names."""
+
+
+def _folder_to_leave_out():
+    # type: () -> str
+    """Return where the person is: none of its code is run; empty where packages belong there."""
+    try:
+        folder = os.path.realpath(os.getcwd())
+    except OSError:
+        return ""
+    is_library = os.path.basename(folder) in ("site-packages", "dist-packages", "lib-dynload")
+    return "" if is_library or folder == os.path.dirname(os.path.realpath(os.__file__)) else folder
+
+
+FOLDER = _folder_to_leave_out()
+sys.path[:] = [
+    entry
+    for entry in sys.path
+    if entry and os.path.realpath(entry) not in (FOLDER, os.path.realpath(_HERE))
+]
 
 import contextlib  # noqa: E402
 import errno  # noqa: E402
@@ -43,11 +61,9 @@ def main() -> None:
     os.dup2(2, 1)
     inventory = _beside("probe_inventory")
     behaviours = _beside("probe_behaviours")
-    folder = inventory.folder_to_leave_out(str(request.get("folder") or ""))
-    _leave_out(folder)
     if request.get("inventory"):
         seen = inventory.take_inventory()
-        seen["shadows"] = inventory.shadows_in(folder)
+        seen["shadows"] = inventory.shadows_in(FOLDER)
         _tell(step="inventory", state="done", seen=seen)
     for name in request.get("blocked") or ():
         sys.modules[name] = None  # type: ignore[assignment]
@@ -56,7 +72,7 @@ def main() -> None:
     for name in request.get("imports") or ():
         _import(name)
     sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, Reporter)]
-    _tell(step="imports", state="done", seen={"shadows": inventory.shadows_in(folder, _loaded())})
+    _tell(step="imports", state="done", seen={"shadows": inventory.shadows_in(FOLDER, _loaded())})
     _try_all(behaviours, request)
     os._exit(0)
 
@@ -80,15 +96,6 @@ def _beside(name: str) -> Any:
     spec.loader.exec_module(module)
     sys.dont_write_bytecode = before
     return module
-
-
-def _leave_out(folder: str) -> None:
-    """Take the folder where the person is off the path: none of its code is run here."""
-    sys.path[:] = [
-        entry
-        for entry in sys.path
-        if isinstance(entry, str) and entry and os.path.realpath(entry) != folder
-    ]
 
 
 def _loaded() -> tuple[str, ...]:

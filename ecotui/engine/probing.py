@@ -8,7 +8,6 @@ left out by the child after it; what died or hung in a fork is tried once more, 
 from __future__ import annotations
 
 import importlib.machinery
-import os
 import selectors
 import sys
 import time
@@ -114,6 +113,7 @@ class Probe:
     ) -> None:
         for child in self._children:
             child.end()
+            child.close()
         self._children = []
         self._selector.close()
 
@@ -203,7 +203,6 @@ class Probe:
             "fork": not alone and sys.platform.startswith("linux"),
             "limit_seconds": max(1.0, self._deadline - time.monotonic()),
             "patience_seconds": self.wish.patience_seconds,
-            "folder": os.getcwd(),
             "inventory": inventory,
             "in_step": in_step,
             "device": self.wish.device,
