@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ecotui.engine.versions import Inventory, release_of
+from ecotui.engine.versions import Inventory, fitting, fitting_torchvision, release_of
 
 _PAIRS = "the table of releases in the README of pytorch/vision"
 
@@ -58,22 +58,25 @@ def cause_of(fault: str, inventory: Inventory) -> Cause | None:
 
 
 def reinstall_pair(inventory: Inventory) -> tuple[str, ...]:
-    """Return the command that installs torch with the torchvision made for it, both anew."""
-    release = release_of(inventory.version("torch") or "")
+    """Return the command that installs torch with the torchvision made for it, both anew.
+
+    The same torch, and nothing of what either needs: anew, that would be the newest of all.
+    """
+    version = inventory.version("torch") or ""
+    release = release_of(version)
     if len(release) < 2 or release[0] != 2:
         return inventory.pip_install("--force-reinstall", "torch", "torchvision")
-    torch = "torch==" + ".".join(str(part) for part in release)
-    return inventory.pip_install(
-        "--force-reinstall", torch, f"torchvision==0.{partner_of(release)}.*"
-    )
+    pair = (f"torch=={version}", fitting_torchvision(version))
+    return inventory.pip_install("--force-reinstall", "--no-deps", *pair)
 
 
-def partner_of(torch: tuple[int, ...]) -> int:
-    """Return the minor number of the torchvision made for a torch 2.
+def refit_torchvision(inventory: Inventory) -> tuple[str, ...]:
+    """Return the command that installs the torchvision made for the torch that is there.
 
-    Since 2.0 with 0.15, the minor numbers have gone on side by side.
+    Without what it needs: its want of one exact torch would fetch that anew, 2 GB at times.
     """
-    return torch[1] + 15
+    wanted = fitting_torchvision(inventory.version("torch") or "")
+    return inventory.pip_install("--force-reinstall", "--no-deps", wanted)
 
 
 def _numpy_unavailable(match: re.Match[str], inventory: Inventory) -> Cause:
@@ -103,7 +106,7 @@ def _unfit_pair(match: re.Match[str], inventory: Inventory) -> Cause:
         f"torchvision {inventory.version('torchvision')} was not built for torch "
         f"{inventory.version('torch')}{made}",
         "a torchvision of the same release and build (CPU or CUDA) as torch",
-        fix=reinstall_pair(inventory),
+        fix=refit_torchvision(inventory),
         source=f"{_PAIRS}; pytorch/pytorch issues 122494 and 157648",
     )
 
@@ -118,7 +121,9 @@ def _absent(match: re.Match[str], inventory: Inventory) -> Cause:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", package):
         return Cause(f"the module {name} is not there", "a whole installation", "install it anew")
     return Cause(
-        f"{package} is not installed", f"{package}, whole", fix=inventory.pip_install(package)
+        f"{package} is not installed",
+        f"{package}, whole",
+        fix=inventory.pip_install(fitting(package, inventory)),
     )
 
 

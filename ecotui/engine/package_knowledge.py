@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ecotui.engine.known_causes import partner_of, reinstall_pair
+from ecotui.engine.known_causes import refit_torchvision
 from ecotui.engine.verdicts import noted, passed, warned
-from ecotui.engine.versions import SAFE_PILLOW, Inventory, release_of
+from ecotui.engine.versions import SAFE_PILLOW, Inventory, partner_of, release_of
 from ecotui.findings import CheckReported
 from ecotui.text import listed
 
@@ -68,5 +68,5 @@ def check_pair(inventory: Inventory) -> CheckReported:
         "torch_pair",
         f"{seen} were not made for one another{made}",
         f"torchvision 0.{partner_of(torch)} of the same build as torch",
-        reinstall_pair(inventory),
+        refit_torchvision(inventory),
     )

@@ -23,6 +23,8 @@ SAFE_PILLOW = "12.3"
 OLDEST_PYTHON = (3, 11)
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)\s*\(?([^;()]*)\)?\s*$")
+_BUILD = re.compile(r"cpu|xpu|cu\d+|rocm[\d.]+")
+"""What the build of a torch is called; others, such as a commit, have no torchvision."""
 _BOUND = re.compile(r"^(>=|<=|<|>)\s*(\S+)$")
 
 
@@ -203,6 +205,51 @@ def pip_install(*packages: str, python: str = sys.executable) -> str:
     return shlex.join([python, "-m", "pip", "install", *packages])
 
 
+def partner_of(torch: tuple[int, ...]) -> int:
+    """Return the minor number of the torchvision made for a torch 2.
+
+    Since 2.0 with 0.15, the minor numbers have gone on side by side.
+    """
+    return torch[1] + 15
+
+
+def fitting_torchvision(torch: str) -> str:
+    """Return the torchvision made for a torch: the same release, and the same build.
+
+    Args:
+        torch: Its version; `2.2.1+cpu` wants `torchvision==0.17.1+cpu`.
+
+    Source:
+        The table of releases in the README of pytorch/vision: from torch 2.1 on, the last
+        numbers have gone on side by side as well.
+    """
+    release = release_of(torch)
+    if len(release) < 2 or release[0] != 2:
+        return "torchvision"
+    if len(release) < 3 or release[1] < 1:
+        return f"torchvision==0.{partner_of(release)}.*"
+    label = torch.partition("+")[2]
+    build = f"+{label}" if _BUILD.fullmatch(label) else ""
+    return f"torchvision==0.{partner_of(release)}.{release[2]}{build}"
+
+
+def fitting(package: str, inventory: Inventory) -> str:
+    """Return what to install so that a package fits what is there already.
+
+    Args:
+        package: By its name alone, or with bounds.
+        inventory: Of the interpreter.
+    """
+    name = re.split(r"[<>=!~ ]", package, maxsplit=1)[0]
+    if name == "torchvision":
+        wanted = fitting_torchvision(inventory.version("torch") or "")
+        return package if wanted == name else wanted
+    vision = release_of(inventory.version("torchvision") or "")
+    if name == "torch" and len(vision) == 3 and vision[0] == 0 and vision[1] > partner_of((2, 0)):
+        return f"torch==2.{vision[1] - partner_of((2, 0))}.{vision[2]}"
+    return package
+
+
 def check_python(inventory: Inventory) -> CheckReported:
     """Judge the interpreter's version."""
     seen = f"Python {inventory.python} ({inventory.executable})"
@@ -239,8 +286,11 @@ def _mending(inventory: Inventory, wrong: list[Requirement]) -> str | tuple[str,
     """Return the command that brings the packages; a Python too old for them needs another."""
     if inventory.release < OLDEST_PYTHON:
         return f"make a new environment: {inventory.new_environment()}"
+    names = {each.name for each in wrong}
+    is_pair = {"torch", "torchvision"} <= names
+    wanted = [f"pillow>={SAFE_PILLOW}" if each.name == "pillow" else str(each) for each in wrong]
     return inventory.pip_install(
-        *(f"pillow>={SAFE_PILLOW}" if each.name == "pillow" else str(each) for each in wrong)
+        *(each if is_pair else fitting(each, inventory) for each in wanted)
     )
 
 

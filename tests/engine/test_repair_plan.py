@@ -14,6 +14,7 @@ from ecotui.engine import refusals
 from ecotui.engine.packages import Installed, Surroundings, changes, normalised, survey
 from ecotui.engine.refusals import refusal_of
 from ecotui.engine.repair_plan import make_plan
+from ecotui.engine.versions import Inventory, Record, fitting, fitting_torchvision
 from ecotui.errors import EnvironmentFaultError
 from ecotui.events import CheckReported
 from tests.engine.small_environments import SmallEnvironment
@@ -269,3 +270,40 @@ def test_root_is_asked_of_the_system(around: Surroundings, monkeypatch: pytest.M
     assert "you are root" in refusal_of(system, [], uv=None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert refusal_of(system, [], uv=None) == ""
+
+
+@pytest.mark.parametrize(
+    ("torch", "wanted"),
+    [
+        ("2.2.0", "torchvision==0.17.0"),
+        ("2.2.1+cpu", "torchvision==0.17.1+cpu"),
+        ("2.4.1+cu121", "torchvision==0.19.1+cu121"),
+        ("2.13.0", "torchvision==0.28.0"),
+        ("2.3.0a0+git1234", "torchvision==0.18.0"),
+        ("2.0.1", "torchvision==0.15.*"),
+        ("1.13.1", "torchvision"),
+        ("", "torchvision"),
+    ],
+)
+def test_a_torchvision_fits_the_release_and_the_build_of_torch(torch: str, wanted: str) -> None:
+    assert fitting_torchvision(torch) == wanted
+
+
+@pytest.mark.parametrize(
+    ("package", "there", "wanted"),
+    [
+        ("torch", {"torchvision": "0.28.1"}, "torch==2.13.1"),
+        ("torch>=2.2", {"torchvision": "0.17.0"}, "torch==2.2.0"),
+        ("torch>=2.2", {}, "torch>=2.2"),
+        ("torchvision>=0.17", {"torch": "2.2.0"}, "torchvision==0.17.0"),
+        ("torchvision>=0.17", {}, "torchvision>=0.17"),
+        ("numpy>=1.26", {"torch": "2.2.0", "torchvision": "0.17.0"}, "numpy>=1.26"),
+    ],
+)
+def test_what_is_absent_comes_back_so_that_it_fits_what_is_there(
+    package: str, there: dict[str, str], wanted: str
+) -> None:
+    packages: dict[str, tuple[Record, ...]] = {
+        name: (Record(version),) for name, version in there.items()
+    }
+    assert fitting(package, Inventory("3.11.7", PYTHON, packages=packages)) == wanted
