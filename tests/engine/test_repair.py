@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,19 @@ def test_what_cannot_be_put_back_is_told_and_kept(
     again = Case(patient, FOUNDING)
     assert again.mend().outcome == "rolled_back"
     assert as_before(case, patient)
+
+
+def test_files_alone_are_no_proof_the_versions_must_be_those_of_before(
+    patient: SmallEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = survey(patient.python)
+    other = dict(around.packages)
+    del other["numpy"]
+    monkeypatch.setattr(applying, "survey", lambda python: replace(around, packages=other))
+    patient.give_fake_pip(HALF_DONE + "sys.exit(1)")
+    end = Case(patient, FOUNDING).mend()
+    assert end.outcome == "stuck"
+    assert "other than before: numpy 2.0.2 -> absent" in end.what
 
 
 @pytest.fixture
