@@ -141,7 +141,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, plan: RepairPlanned | None) -> None:
         self.jobs: list[str] = []
         self.answers = [True]
-        monkeypatch.setattr(check_verbs.storage, "create_job", self.note)
+        monkeypatch.setattr("ecotui.storage.create_job", self.note)
         monkeypatch.setattr(check_verbs, "_follow", self.follow)
         monkeypatch.setattr(click, "confirm", lambda words: self.answers.pop())
         self.plan = plan
