@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,31 @@ from types import NoneType
 from pydantic import BaseModel, WithJsonSchema
 
 from ecotui import endings, envelope, events, findings, repairs, turns
+from ecotui.check_register import CHECKS
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
 
 FOLDER = Path(__file__).resolve().parent
+SCHEMA_FOLDER = FOLDER.parent / "schemas"
+DOCTOR_KINDS: tuple[type[envelope.Event], ...] = (
+    events.EngineStarted,
+    events.StageStarted,
+    events.StageAdvanced,
+    events.StageFinished,
+    events.Heartbeat,
+    events.CheckReported,
+    events.RepairPlanned,
+    events.RepairStepStarted,
+    events.RepairSaid,
+    events.RepairFinished,
+    events.CommandAnswered,
+    events.LogWritten,
+    events.RunFinished,
+    events.RunStopped,
+    events.RunFailed,
+    events.EngineLost,
+)
+"""What the engine of an examination can state, and the reader of it."""
 NOTICE = "<!-- Written by docs/generate.py; change the code instead. -->"
 WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
 
@@ -87,6 +109,32 @@ def events_page() -> str:
 
 
 PAGES = {"configuration.md": configuration_page, "events.md": events_page}
+
+
+def doctor_schema() -> str:
+    """Return the JSON schema of a line that `ecotui doctor --json` prints."""
+    variants = []
+    definitions: dict[str, object] = {}
+    for kind in sorted(DOCTOR_KINDS, key=lambda kind: str(kind.model_fields["kind"].default)):
+        schema = kind.model_json_schema(mode="serialization")
+        definitions |= schema.pop("$defs", {})
+        schema["required"] = sorted(schema["properties"])
+        if kind is findings.CheckReported:
+            schema["properties"]["check"]["enum"] = list(CHECKS)
+            schema["properties"]["layer"] = {"const": 1}
+        schema["additionalProperties"] = False
+        definitions[kind.__name__] = schema
+        variants.append({"$ref": f"#/$defs/{kind.__name__}"})
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A line of `ecotui doctor --json`",
+        "oneOf": variants,
+        "$defs": definitions,
+    }
+    return json.dumps(whole, indent=1) + "\n"
+
+
+SCHEMAS = {"doctor.schema.json": doctor_schema}
 
 
 def _settings_table(section: str, model: type[BaseModel]) -> list[str]:
@@ -200,6 +248,9 @@ def main() -> None:
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
         print(f"wrote docs/{name}")
+    for name, schema in SCHEMAS.items():
+        (SCHEMA_FOLDER / name).write_text(schema(), encoding="utf-8")
+        print(f"wrote schemas/{name}")
 
 
 if __name__ == "__main__":

@@ -3,27 +3,116 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
+
+import click
 
 from ecotui import headless, session, storage
 from ecotui.config_file import load_config
+from ecotui.errors import UsageError
+from ecotui.examination_text import examination_lines
 from ecotui.jobs import DiagnoseJob, PreflightJob
-from ecotui.paths import RunDir, choose_runs_dir
+from ecotui.narration import remarks
+from ecotui.paths import RunDir, choose_runs_dir, expanded
+from ecotui.printing import Narrate, Style
+from ecotui.repair_text import repair_lines, repair_remarks
 from ecotui.state import RunState
 from ecotui.summary import verdict_lines
+from ecotui.terminal_facts import look_at_terminal
 from ecotui.text import visible
 
 
-def doctor(runs_dir: str | None, *, as_json: bool) -> int:
-    """Examine the environment and print a line a check; exit code 0, or 5 if one failed."""
-    job = DiagnoseJob(runs_path=str(choose_runs_dir(runs_dir)))
-    # Not among the runs: that they cannot be written to is a finding, no obstacle.
+def doctor(runs_dir: str | None, *, python: str | None = None, as_json: bool) -> int:
+    """Examine an environment and print what was found, the cause first; exit code 0 or 5.
+
+    Args:
+        runs_dir: Whose disk is looked at; the default place when None.
+        python: Interpreter to examine; the one that runs ecotui when None.
+        as_json: The events on stdout, as JSON lines.
+
+    Raises:
+        UsageError: There is no such interpreter.
+    """
+    style = Style.JSON_QUIET if as_json else headless.choose_style(json=False, quiet=False)
+    style = {Style.PLAIN: Style.QUIET, Style.BARS: Style.BARS_ALONE}.get(style, style)
+    job = _job(runs_dir, python)
+    return _in_passing(job, lambda made: _follow(made, style, examination_lines))
+
+
+def repair(runs_dir: str | None, *, python: str | None, as_json: bool, yes: bool) -> int:
+    """Mend an environment, or say what would; exit code 0 where no check fails any more.
+
+    Args:
+        runs_dir: Whose disk is looked at; the default place when None.
+        python: Interpreter whose packages are meant; the one that runs ecotui when None.
+        as_json: The events on stdout, as JSON lines.
+        yes: Do it. Otherwise it is told, and asked where there is somebody to ask.
+
+    Raises:
+        UsageError: There is no such interpreter.
+    """
+    style = Style.JSON if as_json else headless.choose_style(json=False, quiet=False)
+    last = RunState()
+
+    def closing(state: RunState) -> list[str]:
+        nonlocal last
+        last = state
+        return repair_lines(state)
+
+    def run(mode: Literal["plan", "apply"]) -> int:
+        job = _job(runs_dir, python).model_copy(update={"repair": mode})
+        return _in_passing(job, lambda made: _follow(made, style, closing, repair_remarks))
+
+    if yes:
+        return run("apply")
+    code = run("plan")
+    plan = last.repair.plan
+    has_somebody = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    if plan is None or plan.refusal or not has_somebody or not click.confirm("Do it now?"):
+        return code
+    return run("apply")
+
+
+def _job(runs_dir: str | None, python: str | None) -> DiagnoseJob:
+    return DiagnoseJob(
+        runs_path=str(choose_runs_dir(runs_dir)),
+        python=None if python is None else _interpreter(python),
+        terminal=look_at_terminal(),
+    )
+
+
+def _in_passing(job: DiagnoseJob, act: Callable[[RunDir], int]) -> int:
+    """Do a job in a directory that goes again.
+
+    Not among the runs: that they cannot be written to is a finding, no obstacle.
+    """
     with tempfile.TemporaryDirectory(prefix="ecotui-") as folder:
-        made = storage.create_job(job, Path(folder))
-        return _follow(made, "the environment is sound", as_json=as_json)
+        return act(storage.create_job(job, Path(folder)))
+
+
+def _interpreter(path: str) -> str:
+    """Return the absolute path of an interpreter that a person named.
+
+    Links are kept: an environment's interpreter is a link to another's.
+
+    Raises:
+        UsageError: It is no file that can be run.
+    """
+    found = shutil.which(str(expanded(path)))
+    if found is None:
+        raise UsageError(
+            f"{visible(path)} is no program",
+            "the path of a Python interpreter, 3.8 or later",
+            "ecotui doctor --python path/to/environment/bin/python",
+        )
+    return os.path.abspath(found)
 
 
 def preflight(
@@ -41,7 +130,9 @@ def preflight(
     try:
         again = [part for setting in settings for part in ("--set", setting)]
         command = shlex.join(["ecotui", "--headless", reference, *again])
-        return _follow(made, f"ready to train: {visible(command)}", as_json=as_json)
+        sound = f"ready to train: {visible(command)}"
+        style = headless.choose_style(json=as_json, quiet=False)
+        return _follow(made, style, lambda state: verdict_lines(state, sound))
     finally:
         if made.path.exists():
             storage.remove(made)
@@ -50,14 +141,20 @@ def preflight(
                 folder.rmdir()
 
 
-def _follow(made: RunDir, sound: str, *, as_json: bool) -> int:
-    def closing(state: RunState, run: RunDir) -> list[str]:
-        del run
-        return verdict_lines(state, sound)
-
+def _follow(
+    made: RunDir,
+    style: Style,
+    closing: Callable[[RunState], list[str]],
+    narrate: Narrate = remarks,
+) -> int:
     engine = session.launch(made, owned=True)
-    style = headless.choose_style(json=as_json, quiet=False)
     try:
-        return headless.follow(engine, style=style, owner=True, closing=closing)
+        return headless.follow(
+            engine,
+            style=style,
+            owner=True,
+            closing=lambda state, run: closing(state),
+            narrate=narrate,
+        )
     finally:
         engine.wait_until_gone()

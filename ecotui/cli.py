@@ -134,13 +134,20 @@ def run_command(
 
 
 @cli.command(context_settings=CONTEXT)
+@click.option("--python", metavar="PATH", help="Examine another interpreter, 3.8 or later.")
+@click.option("--fix", is_flag=True, help="Say what would mend it, and ask in a terminal.")
+@click.option("--yes", is_flag=True, help="With --fix: mend it; undone unless it helps.")
 @runs_dir_option
 @json_option
-def doctor(runs_dir: str | None, as_json: bool) -> int:
+def doctor(python: str | None, fix: bool, yes: bool, runs_dir: str | None, as_json: bool) -> int:
     """Examine the environment: versions, packages at work, devices, memory, disk."""
     from ecotui import check_verbs
 
-    return check_verbs.doctor(runs_dir, as_json=as_json)
+    if yes and not fix:
+        raise click.UsageError("--yes goes with --fix: ecotui doctor --fix --yes")
+    if fix:
+        return check_verbs.repair(runs_dir, python=python, as_json=as_json, yes=yes)
+    return check_verbs.doctor(runs_dir, python=python, as_json=as_json)
 
 
 @cli.command(context_settings=CONTEXT)

@@ -18,14 +18,17 @@ from types import FrameType
 from ecotui.commands import DetachRun, StopRun
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import AnyEvent, EngineLost, Event, RunFailed, RunStarted
+from ecotui.narration import remarks
 from ecotui.paths import RunDir
-from ecotui.printing import OutputGoneError, Printer, Style, choose_printer
+from ecotui.printing import Narrate, OutputGoneError, Printer, Style, choose_printer
 from ecotui.session import Session
 from ecotui.state import Ending, RunState, fold
 from ecotui.summary import as_error, exit_code, summary_lines
 from ecotui.text import visible
 
 READ_INTERVAL_SECONDS = 0.1
+STOPPING_A_RUN = "stopping: saving a checkpoint; press again to leave at once without saving"
+STOPPING_A_JOB = "stopping: what was changed is put back; press again to leave at once"
 Closing = Callable[[RunState, RunDir], list[str]]
 """How the end of a run is told."""
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
@@ -41,7 +44,12 @@ def choose_style(*, json: bool, quiet: bool) -> Style:
 
 
 def follow(
-    session: Session, *, style: Style, owner: bool, closing: Closing | None = None
+    session: Session,
+    *,
+    style: Style,
+    owner: bool,
+    closing: Closing | None = None,
+    narrate: Narrate = remarks,
 ) -> ExitCode:
     """Print a run until it ends, or until this reader is sent away.
 
@@ -51,6 +59,7 @@ def follow(
         owner: Signals stop the run. Otherwise they only send this reader away.
         closing: How to tell the end of a short job. Its directory is not named, and a
             check that failed, which was told as it came, is not told again.
+        narrate: Gives the lines that an event is worth.
 
     Returns:
         What the command exits with.
@@ -60,7 +69,7 @@ def follow(
     """
     with _listening() as heard:
         try:
-            return _Follower(session, choose_printer(style), owner, closing).run(heard)
+            return _Follower(session, choose_printer(style, narrate), owner, closing).run(heard)
         except OutputGoneError as error:
             return _let_go(session, str(error), owner=owner)
 
@@ -146,9 +155,7 @@ class _Follower:
         self._num_asked += 1
         self._last_signal = signum
         if self._num_asked == 1:
-            self._printer.say(
-                "stopping: saving a checkpoint; press again to leave at once without saving"
-            )
+            self._printer.say(STOPPING_A_RUN if self._closing is None else STOPPING_A_JOB)
             self._session.request(StopRun(reason=signal.Signals(signum).name))
         else:
             self._printer.say("leaving at once, without saving")

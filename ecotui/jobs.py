@@ -57,6 +57,23 @@ class DescribeJob(BaseModel):
     """Absolute path of the folder."""
 
 
+class TerminalFacts(BaseModel):
+    """The terminal of the person who asks: the engine has none of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    is_terminal: bool
+    kind: str
+    """Value of TERM."""
+    columns: int
+    rows: int
+    colors: int
+    encoding: str
+    in_tmux: bool
+    tmux_clipboard: str = ""
+    """Value of tmux's set-clipboard; empty outside tmux, or where it does not answer."""
+
+
 class DiagnoseJob(BaseModel):
     """Examine the environment: layer 1."""
 
@@ -67,6 +84,8 @@ class DiagnoseJob(BaseModel):
     """Absolute path of the runs directory, whose disk is looked at."""
     python: str | None = None
     """Absolute path of another interpreter to examine instead of the engine's own."""
+    terminal: TerminalFacts | None = None
+    """What the screens would be drawn on; None where nobody looked."""
     repair: Literal["no", "plan", "apply"] = "no"
     """What to do about what is found: nothing, say what would mend it, or mend it."""
 

@@ -5,6 +5,8 @@ Pure, and shared by every way of printing; knows no stream and no terminal.
 
 from __future__ import annotations
 
+import shlex
+
 from ecotui.events import (
     LAYER_NAMES,
     AnyEvent,
@@ -21,6 +23,9 @@ from ecotui.events import (
     HealthAlerted,
     LoaderRebuilt,
     LogWritten,
+    RepairPlanned,
+    RepairSaid,
+    RepairStepStarted,
     RunContinued,
     RunPaused,
     RunResumed,
@@ -76,6 +81,12 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return [f"{event.severity}: {event.message}"]
         case CommandAnswered(accepted=False):
             return [f"refused: {event.command}: {event.why}"]
+        case RepairPlanned():
+            return _plan(event)
+        case RepairStepStarted():
+            return [f"step {event.number}: {shlex.join(event.argv)}"]
+        case RepairSaid():
+            return [f"  | {event.line}"]
         case _:
             return _turn(event)
 
@@ -175,6 +186,18 @@ def _verdict(event: CheckReported) -> list[str]:
         lines.append(f"  expected: {event.expected}")
     if event.remedy:
         lines.append(f"  to fix: {event.remedy}")
+    return lines
+
+
+def _plan(event: RepairPlanned) -> list[str]:
+    lines = []
+    if event.steps:
+        lines.append(f"what would mend it: {counted(len(event.steps), 'command')}")
+    for place, step in enumerate(event.steps, start=1):
+        lines.append(f"  {place}. {shlex.join(step.argv)}")
+        lines.append(f"     because: {step.why}")
+    if event.packages_before:
+        lines.append(f"  there now: {listed(event.packages_before, limit=20)}")
     return lines
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from enum import Enum
 from typing import IO, Any, Protocol, TextIO, cast
 
@@ -25,10 +26,16 @@ PROGRESS_INTERVAL_SECONDS = 30.0
 """Plain output says how far the run is at most this often."""
 
 
+Narrate = Callable[[AnyEvent, RunState], list[str]]
+"""Gives the lines that an event is worth, after it was folded into the state."""
+
+
 class Style(Enum):
     """How a run is printed."""
 
     BARS = "bars"
+    BARS_ALONE = "bars_alone"
+    """Bars without remarks: everything is told at the end."""
     PLAIN = "plain"
     JSON = "json"
     """The events themselves on stdout, plain lines on stderr."""
@@ -61,23 +68,36 @@ class Printer(Protocol):
         """Leave the terminal as it was."""
 
 
-def choose_printer(style: Style) -> Printer:
-    """Return the printer of a style, on this process's stdout and stderr."""
-    if style is Style.BARS:
-        return Bars(Console(file=guarded(sys.stdout), highlight=False))
+def choose_printer(style: Style, narrate: Narrate = remarks) -> Printer:
+    """Return the printer of a style, on this process's stdout and stderr.
+
+    Args:
+        style: How to print.
+        narrate: Gives the lines that an event is worth.
+    """
+    if style in (Style.BARS, Style.BARS_ALONE):
+        console = Console(file=guarded(sys.stdout), highlight=False)
+        return Bars(console, narrate if style is Style.BARS else _say_nothing)
     if style is Style.PLAIN:
-        return Plain(guarded(sys.stdout))
+        return Plain(guarded(sys.stdout), narrate)
     if style is Style.QUIET:
         return Quiet(guarded(sys.stdout))
-    human = Plain if style is Style.JSON else Quiet
-    return JsonLines(guarded(sys.stdout), human(guarded(sys.stderr)))
+    words = guarded(sys.stderr)
+    human = Plain(words, narrate) if style is Style.JSON else Quiet(words)
+    return JsonLines(guarded(sys.stdout), human)
+
+
+def _say_nothing(event: AnyEvent, state: RunState) -> list[str]:
+    del event, state
+    return []
 
 
 class Plain:
     """Lines for a log file: what happens, and how far it is every 30 seconds of the run."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, narrate: Narrate = remarks) -> None:
         self._out = out
+        self._narrate = narrate
         self._said_at = float("-inf")
 
     def say(self, text: str) -> None:
@@ -88,7 +108,7 @@ class Plain:
     def show(self, line: bytes, event: AnyEvent, state: RunState) -> None:
         """Print the event's remarks, or the progress when it is due."""
         del line
-        lines = remarks(event, state)
+        lines = self._narrate(event, state)
         if not lines and state.ending is None:
             # The run's own clock: who attaches late reads what an early one read.
             if event.at - self._said_at < PROGRESS_INTERVAL_SECONDS:
@@ -161,8 +181,9 @@ class JsonLines:
 class Bars:
     """Bars for the epochs, the steps and the stage, with remarks scrolling above them."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, narrate: Narrate = remarks) -> None:
         self._console = console
+        self._narrate = narrate
         self._progress = Progress(
             _text_column("{task.description}", width=14),
             BarColumn(bar_width=20),
@@ -184,7 +205,7 @@ class Bars:
     def show(self, line: bytes, event: AnyEvent, state: RunState) -> None:
         """Print the event's remarks above the bars."""
         del line
-        for text in remarks(event, state):
+        for text in self._narrate(event, state):
             self.say(text)
 
     def tick(self, state: RunState) -> None:

@@ -7,6 +7,7 @@ events mean is the fold's business.
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import os
 import signal
 import socket
@@ -25,7 +26,30 @@ from ecotui.storage import has_content, remove
 from ecotui.stream import MAX_BITE_BYTES, Tail, whole_bytes
 from ecotui.text import visible, visible_lines
 
-ENGINE_ARGV = (sys.executable, "-m", "ecotui.engine")
+
+def _engine_argv() -> tuple[str, ...]:
+    """Return how an engine is started, so that no file of the working directory is imported.
+
+    A random.py there would otherwise be run in place of Python's own. Without `-P`, the
+    working directory comes first on the path; it is needed where this package lies there
+    and is not installed.
+    """
+    elsewhere = [entry for entry in sys.path if entry and not _is_working_directory(entry)]
+    elsewhere += filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    spec = importlib.machinery.PathFinder.find_spec("ecotui", elsewhere)
+    own = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__init__.py")
+    is_found = spec is not None and os.path.realpath(spec.origin or "") == own
+    return (sys.executable, *(("-P",) if is_found else ()), "-m", "ecotui.engine")
+
+
+def _is_working_directory(folder: str) -> bool:
+    try:
+        return os.path.samefile(folder, os.curdir)
+    except OSError:
+        return False
+
+
+ENGINE_ARGV = _engine_argv()
 """What is started; the run's path follows."""
 SECONDS_TO_TAKE_THE_LOCK = 30.0
 """An engine that has not begun by then is taken for dead."""

@@ -125,7 +125,7 @@ class RunState:
     """The last one committed, relative to the run directory."""
 
     checks: tuple[CheckReported, ...] = ()
-    """Verdicts of this attempt, in the order they came."""
+    """Verdicts of this attempt, in the order they came; of the last examination after a repair."""
     layers: tuple[LayerState, ...] = at_rest()
     """The seven layers of protection, in order."""
     alerts: tuple[Alert, ...] = ()
@@ -191,10 +191,13 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
             return replace(state, stages=advanced(state.stages, event))
         case StageStarted():
             opened = StageProgress(event.stage, event.total, event.unit)
+            # The environment is examined again after a repair: the last verdicts count.
+            is_anew = event.stage == "diagnose"
             return replace(
                 state,
+                checks=() if is_anew else state.checks,
                 stages=_kept(state.stages, opened, MAX_OPEN_STAGES),
-                layers=on_watch(state.layers, event.stage),
+                layers=on_watch(at_rest() if is_anew else state.layers, event.stage),
             )
         case StageFinished():
             return replace(state, stages=closed(state.stages, event.stage))

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from ecotui.engine.diagnose import CHECKS
+from ecotui.check_register import CHECKS, QUICK_CHECKS
 from ecotui.errors import ExitCode
 from ecotui.paths import shipped_configs
 
@@ -50,17 +50,31 @@ def test_every_check_and_guard_has_its_place_among_the_layers() -> None:
     named = set(re.findall(r"`(\w+)`", page))
     engine = ROOT / "ecotui" / "engine"
     preflight = (engine / "preflight.py").read_text(encoding="utf-8")
-    checks = {*CHECKS, *re.findall(r'_result\(\s*"(\w+)"', preflight)}
+    checks = {*re.findall(r'_result\(\s*"(\w+)"', preflight)}
     guards = {
         name
         for path in (engine / "guards").glob("*.py")
         for name in re.findall(r'^[A-Z_]+ = "(\w+)"$', path.read_text(encoding="utf-8"), re.M)
     }
-    assert len(checks) == 14
+    assert len(checks) == 5
     assert len(guards) >= 8
     assert checks | guards <= named
     for test in re.findall(r"`(tests/[\w/]+\.py)`", page):
         assert (ROOT / test).is_file()
+
+
+def test_every_check_of_the_environment_has_its_section() -> None:
+    page = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### (\w+)\n\n(.+?)(?=\n##|\Z)", page, re.M | re.S))
+    assert sections.keys() == set(CHECKS)
+    quick = {name for name, text in sections.items() if text.startswith("(quick)")}
+    assert quick == set(QUICK_CHECKS)
+
+
+def test_the_schema_of_the_doctor_is_up_to_date() -> None:
+    made: str = generator().SCHEMAS["doctor.schema.json"]()
+    written = (ROOT / "schemas" / "doctor.schema.json").read_text(encoding="utf-8")
+    assert written == made, "schemas/doctor.schema.json is out of date: run docs/generate.py"
 
 
 def test_every_target_of_the_makefile_is_explained() -> None:

@@ -101,7 +101,7 @@ def test_bars_fit_the_terminal_and_end_with_the_same_summary(
     console = Console(
         file=out, force_terminal=True, width=width, markup=False, highlight=False, emoji=False
     )
-    monkeypatch.setattr(headless, "choose_printer", lambda _: Bars(console))
+    monkeypatch.setattr(headless, "choose_printer", lambda *_: Bars(console))
     follow(attach(run), style=Style.BARS, owner=False)
     assert out.getvalue().endswith(summary)
 

@@ -7,7 +7,7 @@ them shows here, before the first stage.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -168,8 +168,13 @@ def _built(
     return while_polling(build, poll) if config.model.pretrained else build()
 
 
-def record(parts: Parts, run: RunDir) -> None:
+def record(parts: Parts, run: RunDir, findings: Sequence[Mapping[str, object]] = ()) -> None:
     """Write down what was chosen: resolved.toml, split.csv, environment.json.
+
+    Args:
+        parts: Of the run.
+        run: Its directory.
+        findings: Of the diagnosis, as JSON has them.
 
     Raises:
         OSError: The run directory cannot be written.
@@ -177,8 +182,9 @@ def record(parts: Parts, run: RunDir) -> None:
     # Whole or not at all: without it a run cannot be resumed.
     write_whole(run.resolved, to_toml(parts.config).encode())
     write_split(parts.index, run.split)
-    environment = json.dumps(describe_environment(parts.compute), indent=1) + "\n"
-    run.environment.write_text(environment, encoding="utf-8")
+    environment = {**describe_environment(parts.compute), "diagnosis": list(findings)}
+    text = json.dumps(environment, indent=1) + "\n"
+    run.environment.write_text(text, encoding="utf-8")
 
 
 def announce(parts: Parts) -> RunStarted:

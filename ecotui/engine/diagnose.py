@@ -1,53 +1,60 @@
 """Layer 1: can this environment train at all?
 
-Behaviour first, in a child process: the patient may die of being looked at. What
-is known of causes explains it second. This process imports neither torch nor NumPy.
+Behaviour first, in child processes: the patient may die of being looked at. What is known
+of causes explains it second. At the start of a run this process loads its own libraries
+while it waits, always one module behind a child that has survived it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ecotui.check_register import CHECKS, QUICK_CHECKS
 from ecotui.engine.control import Control
 from ecotui.engine.emit import Emit, span
-from ecotui.engine.known_causes import cause_of, reinstall_pair
-from ecotui.engine.machine import check_disk, check_memory
-from ecotui.engine.probing import LIMIT_SECONDS, Answer, Probe
-from ecotui.engine.verdicts import failed, noted, passed
-from ecotui.engine.versions import check_packages, check_python, pip_install
+from ecotui.engine.interpreter import (
+    check_conda,
+    check_interpreter,
+    check_records,
+    check_shadowing,
+)
+from ecotui.engine.judging import GOALS, judged
+from ecotui.engine.machine_checks import check_machine
+from ecotui.engine.package_knowledge import check_opencv, check_pair, check_pillow
+from ecotui.engine.probing import (
+    BEHAVIOURS,
+    IMPORTS,
+    LIMIT_SECONDS,
+    OWN_MODULE,
+    PATIENCE_SECONDS,
+    QUICK_BEHAVIOURS,
+    Answer,
+    FollowingImports,
+    LeaderLostError,
+    Probe,
+    Wish,
+)
+from ecotui.engine.verdicts import failed
+from ecotui.engine.versions import (
+    OLDEST_PYTHON,
+    Inventory,
+    check_packages,
+    check_python,
+    own_inventory,
+    read_inventory,
+)
 from ecotui.errors import EnvironmentFaultError
 from ecotui.events import CheckReported
-from ecotui.text import bytes_size, counted, listed, visible
+from ecotui.jobs import TerminalFacts
+from ecotui.text import visible
 
-CHECKS = (
-    "python",
-    "packages",
-    "torch",
-    "numpy_torch",
-    "torchvision",
-    "timm",
-    "device",
-    "memory",
-    "disk",
-)
-"""Stable names, causes before what follows from them."""
-
-_GOALS = {
-    "torch": ("PyTorch cannot be loaded", "PyTorch {}"),
-    "numpy_torch": (
-        "a NumPy array cannot become a tensor and come back",
-        "an array becomes a tensor and comes back (NumPy {})",
-    ),
-    "torchvision": (
-        "torchvision cannot transform an image",
-        "torchvision {} transforms an image",
-    ),
-    "timm": ("timm cannot be loaded", "timm {}"),
-    "device": ("the device cannot be used", ""),
-}
-"""What is told of a behaviour that fails, and of one that passes."""
+__all__ = ["CHECKS", "QUICK_CHECKS", "Circumstances", "Diagnosis", "diagnose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +62,42 @@ class Diagnosis:
     """What was found.
 
     Attributes:
-        checks: A verdict for each of `CHECKS`, in the order they came.
+        checks: A verdict for each of `CHECKS` that was looked at, in the order they came.
+        inventory: Of the interpreter; None where it never answered.
     """
 
     checks: tuple[CheckReported, ...]
+    inventory: Inventory | None = None
 
     @property
     def failures(self) -> tuple[CheckReported, ...]:
         """Checks that failed, the cause first."""
         wrong = [check for check in self.checks if check.verdict == "fail"]
         return tuple(sorted(wrong, key=lambda check: CHECKS.index(check.check)))
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return the findings as JSON has them."""
+        skipped = {"kind", "seq", "at", "since_start", "nonfinite", "layer"}
+        return [check.model_dump(mode="json", exclude=skipped) for check in self.checks]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What an examination is for.
+
+    Attributes:
+        model: That the run asks for; empty for none.
+        terminal: Of the person; None where nobody looked.
+        is_quick: Only what a run needs to know before it begins.
+        loads: This process imports its libraries meanwhile, one step behind a child.
+        limit_seconds: For everything that is tried in child processes, together.
+    """
+
+    model: str = ""
+    terminal: TerminalFacts | None = None
+    is_quick: bool = False
+    loads: bool = False
+    limit_seconds: float = LIMIT_SECONDS
 
 
 def diagnose(
@@ -73,7 +106,9 @@ def diagnose(
     *,
     runs_path: Path,
     device: str = "auto",
-    limit_seconds: float = LIMIT_SECONDS,
+    python: str | None = None,
+    raises: bool = True,
+    circumstances: Circumstances | None = None,
 ) -> Diagnosis:
     """Examine the environment: versions, behaviour, devices, memory, disk.
 
@@ -82,7 +117,9 @@ def diagnose(
         emit: Where the facts go.
         runs_path: Whose disk is looked at; need not exist.
         device: That the run asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        limit_seconds: For everything that is tried in a child process, together.
+        python: The interpreter to examine; the engine's own where not given.
+        raises: A check that failed is an error, not only a finding.
+        circumstances: What it is for; a whole examination when None.
 
     Raises:
         EnvironmentFaultError: A check failed; all of them have been reported then.
@@ -90,80 +127,135 @@ def diagnose(
     Emits:
         StageStarted, CheckReported, StageAdvanced, StageFinished.
     """
-    found: list[CheckReported] = []
-    with (
-        span(emit, "diagnose", total=len(CHECKS), unit="checks") as stage,
-        Probe(device, limit_seconds=limit_seconds) as probe,
-    ):
+    purpose = circumstances or Circumstances()
+    wish = Wish(
+        device=device,
+        python=python or sys.executable,
+        runs_path=runs_path,
+        model=purpose.model,
+        behaviours=QUICK_BEHAVIOURS if purpose.is_quick else BEHAVIOURS,
+        limit_seconds=purpose.limit_seconds,
+        patience_seconds=min(PATIENCE_SECONDS, purpose.limit_seconds),
+        in_step=purpose.loads,
+    )
+    names = QUICK_CHECKS if purpose.is_quick else CHECKS
+    with span(emit, "diagnose", total=len(names), unit="checks") as stage, Probe(wish) as probe:
 
-        def report(*checks: CheckReported) -> None:
-            for check in checks:
-                found.append(check)
-                emit(check)
-            stage.advance(len(checks))
+        def tell(check: CheckReported) -> None:
+            emit(check)
+            stage.advance()
 
-        report(check_python(), check_packages(), check_memory(), check_disk(runs_path))
-        answers = probe.answers(lambda: control.poll(0))
-        report(*(_judged(step, answers, device) for step in CHECKS if step in _GOALS))
-    diagnosis = Diagnosis(tuple(found))
-    if diagnosis.failures:
+        examination = _Examination(probe, lambda: control.poll(0), tell, purpose, python is None)
+        examination.run()
+    diagnosis = Diagnosis(tuple(examination.found), examination.inventory)
+    if raises and diagnosis.failures:
         first = diagnosis.failures[0]
         raise EnvironmentFaultError(first.what, first.expected, first.remedy)
     return diagnosis
 
 
-def _judged(step: str, answers: dict[str, Answer], device: str) -> CheckReported:
-    answer = answers.get(step)
-    if answer is None:
-        return noted(step, f"{_subject(step)}: not tried, because of an earlier failure")
-    if answer.seen is None:
-        return _explained(step, answer.fault)
-    if step == "device":
-        return _judged_devices(answer.seen, device)
-    return passed(step, _GOALS[step][1].format(visible(answer.seen.get("version"), limit=60)))
+class _Examination:
+    """One examination from the first answer to the last verdict."""
 
+    def __init__(
+        self,
+        probe: Probe,
+        poll: Callable[[], None],
+        tell: Callable[[CheckReported], None],
+        purpose: Circumstances,
+        is_own: bool,
+    ) -> None:
+        self.found: list[CheckReported] = []
+        self.inventory: Inventory | None = None
+        self._probe, self._poll, self._tell = probe, poll, tell
+        self._purpose, self._is_own = purpose, is_own
+        self._names = QUICK_CHECKS if purpose.is_quick else CHECKS
 
-def _subject(step: str) -> str:
-    return {"numpy_torch": "NumPy with PyTorch", "torch": "PyTorch"}.get(step, step)
-
-
-def _explained(step: str, fault: str) -> CheckReported:
-    """Put a failure into words: its cause where it is known, else what Python said."""
-    wrong = _GOALS[step][0]
-    cause = cause_of(fault)
-    if cause is not None:
-        said = f"{cause.words}: {wrong} ({visible(fault, limit=300)})"
-        return failed(step, said, cause.expected, cause.remedy)
-    remedy = {
-        "numpy_torch": pip_install("--force-reinstall", "numpy"),
-        "timm": pip_install("--force-reinstall", "--no-deps", "timm"),
-        "device": "check the driver, or train on the CPU: --set compute.device=cpu",
-    }.get(step, reinstall_pair())
-    expected = f"{_subject(step)} at work in a process of its own"
-    return failed(step, f"{wrong}: {visible(fault, limit=300)}", expected, remedy)
-
-
-def _judged_devices(seen: dict[str, Any], device: str) -> CheckReported:
-    """Say what there is and what `auto` takes; a device asked for must be there."""
-    cards, has_mps = seen.get("cuda") or [], bool(seen.get("mps"))
-    kind, _, index = device.partition(":")
-    if kind == "cuda" and int(index or 0) >= len(cards):
-        return failed(
-            "device",
-            f"compute.device = '{device}', but PyTorch sees {counted(len(cards), 'CUDA device')}",
-            "a CUDA device that PyTorch can use",
-            "check nvidia-smi and the driver, or set compute.device = 'auto'",
+    def run(self) -> None:
+        """Look at everything and report it; nothing that is found ends it early."""
+        self.inventory = inventory = self._take_inventory()
+        if inventory is None:
+            self._report_stranger()
+        else:
+            self._report(check_python(inventory), check_packages(inventory))
+        self._report(
+            *check_machine(
+                inventory or own_inventory(),
+                self._probe.wish.runs_path,
+                self._purpose.terminal,
+                is_quick=self._purpose.is_quick,
+            )
         )
-    if kind == "mps" and not has_mps:
-        return failed(
-            "device",
-            "compute.device = 'mps', but PyTorch cannot use MPS here",
-            "a Mac with Apple silicon and macOS 12.3 or newer",
-            "set compute.device = 'auto'",
+        if self._purpose.loads and inventory is not None and not self._probe.shadows:
+            self._load()
+        answers = self._probe.answers(self._poll)
+        if inventory is not None:
+            self._report_packages(inventory, answers)
+
+    def _report(self, *checks: CheckReported) -> None:
+        for check in checks:
+            if check.check in self._names:
+                told = self._with_possible_remedy(check)
+                self.found.append(told)
+                self._tell(told)
+
+    def _with_possible_remedy(self, check: CheckReported) -> CheckReported:
+        """Return a finding; in a Python that is too old no package mends anything."""
+        inventory = self.inventory
+        if inventory is None or not check.fix or inventory.release >= OLDEST_PYTHON:
+            return check
+        remedy = visible(f"make a new environment: {inventory.new_environment()}")
+        return check.model_copy(update={"remedy": remedy, "fix": ()})
+
+    def _take_inventory(self) -> Inventory | None:
+        told = self._probe.inventory(self._poll)
+        if told is None:
+            return None
+        # Remedies name the interpreter as the person did.
+        return replace(read_inventory(told), executable=self._probe.wish.python)
+
+    def _report_stranger(self) -> None:
+        python = visible(self._probe.wish.python)
+        self._report(
+            failed(
+                "python",
+                f"{python} does not answer as Python 3.8 or later: {self._probe.last_words}",
+                "the path of a Python interpreter, 3.8 or later",
+                "name one: ecotui doctor --python PATH",
+            )
         )
-    taken = "cuda" if cards else "mps" if has_mps else "cpu"
-    names = [f"{card['name']} ({bytes_size(card['memory_bytes'])})" for card in cards]
-    there = [*names, *(["MPS"] if has_mps else []), "CPU"]
-    number_format = " in bf16" if seen.get("bf16") else ""
-    chosen = f"auto takes {taken}" if device == "auto" else f"{device} is asked for"
-    return passed("device", f"{chosen}{number_format}; there are: {listed(there)}")
+
+    def _report_packages(self, inventory: Inventory, answers: dict[str, Answer]) -> None:
+        broken = {
+            OWN_MODULE.get(check, "torch")
+            for check, answer in answers.items()
+            if answer.seen is None
+        }
+        self._report(
+            check_shadowing(inventory, self._probe.shadows, broken),
+            check_interpreter(inventory, is_own=self._is_own),
+            check_records(inventory),
+            check_conda(inventory),
+            check_pillow(inventory),
+            check_opencv(inventory),
+            check_pair(inventory),
+        )
+        wish = self._probe.wish
+        for check in GOALS:
+            if check in self._names:
+                self._report(judged(check, answers, inventory, wish.device, wish.model))
+
+    def _load(self) -> None:
+        """Import what training needs, never before a child has survived it.
+
+        What goes wrong here went wrong in the child, too, and is told from there.
+        """
+        logging.captureWarnings(True)
+        try:
+            with FollowingImports(self._probe, self._poll):
+                for name in IMPORTS:
+                    importlib.import_module(name)
+        except LeaderLostError:
+            return
+        except Exception as error:
+            logging.getLogger(__name__).warning("%s: %s", type(error).__name__, visible(error))

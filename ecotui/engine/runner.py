@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 
 from ecotui.engine.control import Control, StopRequested
 from ecotui.engine.deadline import Deadline
-from ecotui.engine.diagnose import diagnose
+from ecotui.engine.diagnose import Circumstances, Diagnosis, diagnose
 from ecotui.engine.emit import Emit
 from ecotui.engine.failures import explained
+from ecotui.engine.repair import Repair
 from ecotui.engine.training_job import check_only, train
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import (
@@ -153,7 +155,7 @@ def _dispatch(
 
             describe(job, emit, lambda: control.poll(0))
         case DiagnoseJob():
-            diagnose(control, emit, runs_path=Path(job.runs_path))
+            _examine(job, control, emit)
         case PreflightJob():
             check_only(run, control, emit)
     emit(
@@ -167,6 +169,32 @@ def _dispatch(
         )
     )
     return ExitCode.DONE
+
+
+def _examine(job: DiagnoseJob, control: Control, emit: Emit) -> None:
+    """Diagnose an interpreter, and mend it where that is asked for."""
+
+    def examine(*, raises: bool) -> Diagnosis:
+        return diagnose(
+            control,
+            emit,
+            runs_path=Path(job.runs_path),
+            python=job.python,
+            raises=raises,
+            circumstances=Circumstances(terminal=job.terminal),
+        )
+
+    if job.repair == "no":
+        examine(raises=True)
+        return
+    repair = Repair(
+        control,
+        emit,
+        lambda: examine(raises=False),
+        python=job.python or sys.executable,
+        is_own=job.python in (None, sys.executable),
+    )
+    (repair.tell if job.repair == "plan" else repair.mend)()
 
 
 def _fail(error: EcoError, watched: Watched) -> ExitCode:

@@ -12,7 +12,7 @@ from ecotui.config import RunConfig
 from ecotui.config_file import parse_file, to_toml
 from ecotui.durable import write_whole
 from ecotui.engine.control import Control, StopRequested
-from ecotui.engine.diagnose import diagnose
+from ecotui.engine.diagnose import Circumstances, Diagnosis, diagnose
 from ecotui.engine.emit import Emit
 from ecotui.engine.waiting import while_polling
 from ecotui.errors import EnvironmentFaultError, ExitCode
@@ -58,8 +58,9 @@ def train(
     is_resumed = attempt > 1 and run.resolved.is_file()
     config = parse_file(run.resolved if is_resumed else run.config)
     config = _changed(config, settings, run, emit, last_step)
+    findings: list[dict[str, object]] = []
     if config.preflight.level != "off":
-        diagnose(control, emit, runs_path=run.path.parent, device=config.compute.device)
+        findings = _diagnose_quickly(config, run.path.parent, control, emit).record()
     index = _read_data(config, control, emit)
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.changes import Changes  # noqa: PLC0415
@@ -75,7 +76,7 @@ def train(
     has_state = is_resumed and bool(list_steps(run.checkpoints))
     parts = assemble(config, index, emit, lambda: control.poll(last_step), has_state=has_state)
     try:
-        record(parts, run)
+        record(parts, run, findings)
         clear_leftovers(run.checkpoints)
         emit(announce(parts))
         facts = facts_of(parts, run)
@@ -104,7 +105,7 @@ def train(
 def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     """Do layers 1 to 3 of what `config.toml` asks for, without training."""
     config = parse_file(run.config)
-    diagnose(control, emit, runs_path=run.path.parent.parent, device=config.compute.device)
+    _diagnose_quickly(config, run.path.parent.parent, control, emit)
     index = _read_data(config, control, emit)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
@@ -119,6 +120,20 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
         preflight(parts, level, control, emit)
     finally:
         parts.close()
+
+
+def _diagnose_quickly(
+    config: RunConfig, runs_path: Path, control: Control, emit: Emit
+) -> Diagnosis:
+    """Examine what a run needs, and load the libraries meanwhile."""
+    purpose = Circumstances(model=config.model.name, is_quick=True, loads=True)
+    return diagnose(
+        control,
+        emit,
+        runs_path=runs_path,
+        device=config.compute.device,
+        circumstances=purpose,
+    )
 
 
 def _changed(

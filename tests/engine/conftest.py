@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +22,50 @@ HEALTHY = {
     "torch": Answer({"version": "2.2.0"}),
     "numpy_torch": Answer({"version": "1.26.4"}),
     "torchvision": Answer({"version": "0.17.0"}),
-    "timm": Answer({"version": "1.0.31"}),
+    "decoding": Answer({"version": "12.3.0", "faults": {}}),
+    "timm": Answer({"version": "1.0.31", "knows": True}),
+    "model": Answer({"name": "test_resnet"}),
+    "safetensors": Answer({"version": "0.8.0"}),
+    "loader": Answer({"workers": 2}),
     "device": Answer({"cuda": [], "mps": False, "bf16": False, "cuda_build": ""}),
+    "number_formats": Answer({"cpu": {"bfloat16": "", "float16": ""}}),
+    "accelerator": Answer({"devices": []}),
+    "writing": Answer({"place": "/runs"}),
 }
-"""What a child answers where all is well."""
+"""What children answer where all is well."""
+
+NEEDED = {
+    **{"torch": "2.2", "torchvision": "0.17", "timm": "1.0.31", "numpy": "1.26"},
+    **{"pillow": "10.3", "safetensors": "0.4"},
+}
+VERSIONS = {
+    **{"torch": "2.2.0", "torchvision": "0.17.0", "timm": "1.0.31", "numpy": "1.26.4"},
+    **{"pillow": "12.3.0", "safetensors": "0.8.0"},
+}
+SITE = "/environment/lib/python3.11/site-packages"
+
+
+def told_inventory(versions: dict[str, str | None] | None = None, **changed: Any) -> dict[str, Any]:
+    """Return what a healthy interpreter says of itself, with some of it changed."""
+    present = {**VERSIONS, **(versions or {})}
+    return {
+        "python": "3.11.7",
+        "executable": sys.executable,
+        "prefix": "/environment",
+        "base_prefix": "/usr",
+        "purelib": SITE,
+        "packages": {
+            name: [{"version": version, "place": SITE, "installer": "pip", "local": ""}]
+            for name, version in present.items()
+            if version is not None
+        },
+        "requires": [f"{name}>={low}" for name, low in NEEDED.items()],
+        "origins": {name: f"{SITE}/{name}/__init__.py" for name in ("torch", "timm", "numpy")},
+        "builds": {},
+        "shadows": [],
+        **changed,
+    }
+
 
 Answering = Callable[..., None]
 WritePhoto = Callable[[Path], Path]
@@ -58,7 +100,10 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, write_photo: WritePho
 
 @pytest.fixture
 def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
-    """Give the child's answers: healthy ones, with some changed or left out (None)."""
+    """Give the children's answers: healthy ones, with some changed or left out (None)."""
+    monkeypatch.setattr(Probe, "_begin_first", lambda self: None)
+    monkeypatch.setattr(Probe, "inventory", lambda self, poll: told_inventory())
+    monkeypatch.setattr(Probe, "has_passed", lambda self, module: True)
 
     def answer(**changed: Answer | None) -> None:
         answers = {name: kept for name, kept in (HEALTHY | changed).items() if kept is not None}
@@ -67,11 +112,20 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
             poll()
             return answers
 
-        monkeypatch.setattr(Probe, "_begin", lambda self, steps: None)
-        monkeypatch.setattr(Probe, "__exit__", lambda self, *args: None)
         monkeypatch.setattr(Probe, "answers", fake)
 
     return answer
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say what an interpreter has: versions by package (None is absent), `facts` of its own."""
+
+    def say(facts: dict[str, Any] | None = None, **versions: str | None) -> None:
+        told = told_inventory(versions, **(facts or {}))
+        monkeypatch.setattr(Probe, "inventory", lambda self, poll: told)
+
+    return say
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import timm
 import torch
 from PIL import Image
 
+from ecotui.check_register import QUICK_CHECKS
 from ecotui.commands import SaveCheckpoint, StopRun, append_command
 from ecotui.config import RunConfig
 from ecotui.config_file import parse_file
@@ -73,7 +74,7 @@ def test_a_run_states_every_fact_in_its_place(harness: Harness) -> None:
     layers = [(check.check, check.layer) for check in of(CheckReported, events)]
     assert [check for check, layer in layers if layer == 2] == ["transforms", "image_size"]
     assert [check for check, layer in layers if layer == 3] == ["first_batch", "output_shape"]
-    assert len([check for check, layer in layers if layer == 1]) == 9
+    assert {check for check, layer in layers if layer == 1} == set(QUICK_CHECKS)
     assert sum(steps.num_steps for steps in of(StepsTaken, events)) == 8
     (finished,) = of(RunFinished, events)
     assert (finished.why, finished.epochs_done, finished.step) == ("epochs", 2, 8)
@@ -90,7 +91,11 @@ def test_a_run_leaves_files_that_anything_can_read(harness: Harness) -> None:
     record = json.loads((run.path / last.file).read_text())
     assert [entry["name"] for entry in record["per_class"]] == ["cat", "dog", "owl"]
     assert sum(map(sum, record["confusion"])) == last.num_images == 6
-    assert json.loads(run.environment.read_text())["packages"]["torch"]
+    environment = json.loads(run.environment.read_text())
+    assert environment["packages"]["torch"]
+    kept = {finding["check"]: finding for finding in environment["diagnosis"]}
+    assert kept.keys() == set(QUICK_CHECKS)
+    assert kept["torch"]["verdict"] == "pass"
     with run.split.open() as file:
         assert len(list(csv.DictReader(file))) == 24
     resolved = parse_file(run.resolved)

@@ -1,26 +1,25 @@
-"""What the machine has: memory, and room where the runs lie."""
+"""Main memory, what of it is left, and the memory that workers share."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecotui.engine.verdicts import failed, noted, passed, warned
-from ecotui.events import CheckReported
-from ecotui.text import bytes_size, visible
+from ecotui.engine.verdicts import noted, passed, warned
+from ecotui.findings import CheckReported
+from ecotui.text import bytes_size
 
 LOW_MEMORY_BYTES = 2_000_000_000
 """Below it a warning: torch alone takes 0.5 GB, a small model with its data as much again."""
-LOW_DISK_BYTES = 5_000_000_000
-"""Below it a warning: the checkpoints of a base-sized model with its optimizer take 2 GB."""
-NO_DISK_BYTES = 200_000_000
-"""Below it a failure: not even one checkpoint of a small model has room."""
+LOW_SHARED_BYTES = 1_000_000_000
+"""Below it a warning: docker gives 64 MB, and a batch of 64 photos in fp32 takes 39 MB."""
+MUCH_SWAPPED_FRACTION = 0.5
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
+SHARED = Path("/dev/shm")  # noqa: S108 - looked at, never written to
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,41 +65,56 @@ def check_memory() -> CheckReported:
     return passed("memory", seen)
 
 
-def check_disk(runs_path: Path) -> CheckReported:
-    """Judge the room where the runs lie, and whether it can be written to."""
-    place = next(path for path in (runs_path, *runs_path.parents) if path.exists())
-    remedy = "free some space there, or put the runs elsewhere: --runs-dir FOLDER"
-    try:
-        free_bytes = shutil.disk_usage(place).free
-        _write_something(place)
-    except OSError as error:
-        return failed(
-            "disk",
-            f"{visible(runs_path)} cannot be written to: {visible(error.strerror)}",
-            "a folder that this user may write to, on a disk with room",
-            "check its permissions, or put the runs elsewhere: --runs-dir FOLDER",
+def check_swap() -> CheckReported:
+    """Say how much memory the system has put out to the disk."""
+    table = _meminfo()
+    total, free = table.get("SwapTotal"), table.get("SwapFree")
+    if not total or free is None:
+        return noted("swap", "no swap, or the system does not tell of it")
+    used = total - free
+    seen = f"{bytes_size(used)} of {bytes_size(total)} swap in use"
+    if used > MUCH_SWAPPED_FRACTION * total:
+        return warned(
+            "swap",
+            seen,
+            f"less than {bytes_size(MUCH_SWAPPED_FRACTION * total)} in use",
+            "close other programs, or lower train.micro_batch_size and compute.workers",
         )
-    seen = f"{bytes_size(free_bytes)} free where the runs lie ({visible(runs_path)})"
-    if free_bytes < NO_DISK_BYTES:
-        return failed("disk", seen, f"at least {bytes_size(NO_DISK_BYTES)}", remedy)
-    if free_bytes < LOW_DISK_BYTES:
-        return warned("disk", seen, f"{bytes_size(LOW_DISK_BYTES)}", remedy)
-    return passed("disk", seen)
+    return passed("swap", seen)
 
 
-def _write_something(folder: Path) -> None:
-    with tempfile.NamedTemporaryFile(prefix=".ecotui-", dir=folder) as file:
-        file.write(b"x" * 4_096)
-        file.flush()
+def check_shared_memory() -> CheckReported:
+    """Judge the room in which workers hand over their batches."""
+    try:
+        usage = shutil.disk_usage(SHARED)
+    except OSError:
+        return noted("shared_memory", f"this system has no {SHARED}")
+    seen = f"{bytes_size(usage.free)} of {bytes_size(usage.total)} free in {SHARED}"
+    if usage.free < LOW_SHARED_BYTES:
+        return warned(
+            "shared_memory",
+            seen,
+            f"{bytes_size(LOW_SHARED_BYTES)} free",
+            "give the container more (docker run --shm-size=2g), or set compute.workers=0",
+        )
+    return passed("shared_memory", seen)
 
 
 def _system_memory() -> tuple[int | None, int | None]:
+    table = _meminfo()
+    if "MemTotal" in table and "MemAvailable" in table:
+        return table["MemTotal"], table["MemAvailable"]
+    return _sysconf_bytes("SC_PHYS_PAGES"), _sysconf_bytes("SC_AVPHYS_PAGES")
+
+
+def _meminfo() -> dict[str, int]:
+    """Return what Linux tells of its memory, in bytes; empty elsewhere."""
     try:
         lines = MEMINFO.read_text(encoding="ascii").splitlines()
-        table = {line.partition(":")[0]: line.split()[1] for line in lines if ":" in line}
-        return int(table["MemTotal"]) * 1_024, int(table["MemAvailable"]) * 1_024
-    except (OSError, ValueError, KeyError, IndexError):
-        return _sysconf_bytes("SC_PHYS_PAGES"), _sysconf_bytes("SC_AVPHYS_PAGES")
+    except (OSError, ValueError):
+        return {}
+    pairs = [(line.partition(":")[0], line.partition(":")[2].split()) for line in lines]
+    return {name: int(words[0]) * 1_024 for name, words in pairs if words and words[0].isdecimal()}
 
 
 def _sysconf_bytes(name: str) -> int | None:

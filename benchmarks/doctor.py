@@ -1,0 +1,90 @@
+"""What examining an environment costs: `python benchmarks/doctor.py [ROUNDS]`.
+
+Claims: `ecotui doctor` takes at most 1.5 times importing torch, torchvision and timm once,
+plus 2 s; the quick part at the start of a run, which loads the libraries meanwhile, takes at
+most 2 s beyond importing them. All are run in turn, so that a busy machine slows all of them.
+Prints one JSON object on stdout, keeps it in `benchmarks/results/doctor.json`, and prints one
+line for a person on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_ROUNDS = 7
+TARGET_RATIO, TARGET_EXTRA_SECONDS = 1.5, 2.0
+RESULT = Path(__file__).with_name("results") / "doctor.json"
+
+IMPORTS = "import numpy, torch, PIL, torchvision, timm, safetensors"
+QUICK = """
+import sys
+from pathlib import Path
+from ecotui.engine.control import Control, StopFlag
+from ecotui.engine.diagnose import Circumstances, diagnose
+control = Control(Path("/nowhere"), 0, lambda event: None, StopFlag())
+purpose = Circumstances(is_quick=True, loads=True)
+diagnose(control, lambda event: None, runs_path=Path(sys.argv[1]), circumstances=purpose)
+assert "timm" in sys.modules
+"""
+
+
+def seconds_of(argv: Sequence[str], folder: str) -> float:
+    """Run a command to its end and return how long it took."""
+    started = time.perf_counter()
+    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True, cwd=folder)
+    return time.perf_counter() - started
+
+
+def measure(rounds: int) -> dict[str, object]:
+    """Return medians in seconds, and what is beyond the targets, negative where they are kept."""
+    python = sys.executable
+    commands = {
+        "imports": [python, "-c", IMPORTS],
+        "doctor": [python, "-m", "ecotui", "doctor"],
+        "quick": [python, "-c", QUICK, "runs"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds + 1):
+            for name, argv in commands.items():
+                seconds = seconds_of(argv, folder)
+                if number:  # The first round warms the disk's cache.
+                    times[name].append(seconds)
+    limits = [TARGET_RATIO * each + TARGET_EXTRA_SECONDS for each in times["imports"]]
+    beyond = [mine - limit for mine, limit in zip(times["doctor"], limits, strict=True)]
+    extra = [mine - peer for mine, peer in zip(times["quick"], times["imports"], strict=True)]
+    return {
+        "rounds": rounds,
+        "imports_seconds": statistics.median(times["imports"]),
+        "doctor_seconds": statistics.median(times["doctor"]),
+        "doctor_beyond_target_seconds": statistics.median(beyond),
+        "quick_seconds": statistics.median(times["quick"]),
+        "quick_beyond_imports_seconds": statistics.median(extra),
+        "all_seconds": times,
+    }
+
+
+def main() -> None:
+    """Measure, keep and print."""
+    found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found))
+    print(
+        f"importing takes {found['imports_seconds']:.2f} s, ecotui doctor "
+        f"{found['doctor_seconds']:.2f} s ({found['doctor_beyond_target_seconds']:+.2f} s against "
+        f"{TARGET_RATIO:g} times importing plus {TARGET_EXTRA_SECONDS:g} s), the quick part "
+        f"{found['quick_beyond_imports_seconds']:+.2f} s beyond importing",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()
