@@ -20,7 +20,7 @@ from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.emit import Emit
 from ecotui.engine.evaluate import Evaluation
 from ecotui.engine.input_spec import InputSpec
-from ecotui.engine.machine import measure_memory
+from ecotui.engine.machine.memory import measure_memory
 from ecotui.engine.snapshot import Snapshot, State, state_bytes
 from ecotui.engine.train_state import (
     EMA_FILE,

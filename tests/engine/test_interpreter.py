@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from ecotui.engine.versions import Inventory, read_inventory
 from tests.engine.conftest import SITE, told_inventory
 
 
-def inventory(versions: dict[str, str | None] | None = None, **changed: Any) -> Inventory:
-    return read_inventory(told_inventory(versions, **changed))
+def inventory(versions: Mapping[str, str | None] | None = None, **changed: Any) -> Inventory:
+    return read_inventory(told_inventory(dict(versions or {}), **changed))
 
 
 def records(*found: tuple[str, str, str]) -> list[dict[str, str]]:

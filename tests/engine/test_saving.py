@@ -14,7 +14,7 @@ from torch import nn
 
 from ecotui.commands import StopRun, append_command
 from ecotui.engine import checkpoint, commits, saving
-from ecotui.engine.machine import Memory
+from ecotui.engine.machine.memory import Memory
 from ecotui.engine.saving import Saver
 from ecotui.engine.train_state import LoopState, Trainable
 from ecotui.errors import ExitCode

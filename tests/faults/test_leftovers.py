@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ from ecotui.config_file import to_toml
 from ecotui.engine import __main__ as door
 from ecotui.engine.data import supply, workers
 from ecotui.engine.data.transforms import Transforms
-from ecotui.engine.probing import Probe
+from ecotui.engine.probing import Probe, Wish
 from ecotui.errors import ExitCode
 from ecotui.paths import RunDir
 from tests.engine.conftest import answering, photo_folder, write_photo  # noqa: F401
@@ -139,19 +140,34 @@ def test_thirty_engines_that_are_killed_leave_nobody(harness: Harness, trial: in
     kill_engine_with_workers(harness, STATES[trial % len(STATES)])
 
 
-def _probe_for_ever() -> None:
-    with Probe("cpu") as probe:
+def marked(mark: str) -> list[int]:
+    """Return the living processes that were started with a mark in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def _probe_for_ever(mark: str) -> None:
+    os.environ[mark] = "1"
+    with Probe(Wish(device="cpu", runs_path=Path("/tmp"))) as probe:
         probe.answers(lambda: None)
     time.sleep(WAIT_SECONDS)
 
 
-def test_a_killed_diagnosis_takes_its_probe_along() -> None:
-    engine = in_a_session(_probe_for_ever)
-    assert engine.pid is not None
-    session = engine.pid
-    await_that(lambda: len(of_session(session)) == 2)
-    time.sleep(0.3)  # until it imports something
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_a_killed_diagnosis_takes_its_probes_along(num_processes: int) -> None:
+    """Killed while it imports, and while behaviours are tried in forked processes."""
+    mark = f"ECOTUI_MARK_{os.getpid()}_{num_processes}"
+    engine = in_a_session(_probe_for_ever, mark)
+    await_that(lambda: len(marked(mark)) >= num_processes)
     assert survivors(engine) == []
+    give_up = time.monotonic() + SECONDS
+    while (left := marked(mark)) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert left == []
 
 
 def _train_as_on_a_mac(photos: Path, transforms: Transforms, watches: bool) -> None:
