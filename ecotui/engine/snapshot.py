@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from ecotui.engine.checkpoint import Steps
@@ -13,6 +17,12 @@ State = Mapping[str, Tensors]
 """Tensors by file and name."""
 
 _TOUCHED_AT_ONCE_BYTES = 4_194_304
+_COPIED_AT_ONCE_BYTES = 8_388_608
+_MAX_THREADS = 4
+"""More do not copy faster: the memory is the limit."""
+
+_Piece = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+"""Where to, and where from."""
 
 
 class Snapshot:
@@ -46,12 +56,18 @@ class Snapshot:
             }
             for file, tensors in state.items()
         }
+        pieces: list[_Piece] = []
         devices = set()
         for file, tensors in state.items():
             for name, tensor in tensors.items():
-                is_cuda = tensor.device.type == "cuda"
-                self._kept[file][name].copy_(tensor, non_blocking=is_cuda)
-                devices |= {tensor.device} if is_cuda else set()
+                buffer = self._kept[file][name]
+                if tensor.device.type == "cpu" and buffer.stride() == tensor.stride():
+                    pieces += _pieces(buffer, tensor)
+                else:
+                    is_cuda = tensor.device.type == "cuda"
+                    buffer.copy_(tensor, non_blocking=is_cuda)
+                    devices |= {tensor.device} if is_cuda else set()
+        _copy_shared(pieces)
         for device in devices:
             torch.cuda.synchronize(device)
         return self._kept
@@ -75,10 +91,50 @@ def _buffer_like(tensor: torch.Tensor) -> torch.Tensor:
     )
 
 
+def _pieces(buffer: torch.Tensor, tensor: torch.Tensor) -> list[_Piece]:
+    into, source = _flat_bytes(buffer), _flat_bytes(tensor.detach())
+    starts = range(0, into.size, _COPIED_AT_ONCE_BYTES)
+    return [
+        (into[start : start + _COPIED_AT_ONCE_BYTES], source[start : start + _COPIED_AT_ONCE_BYTES])
+        for start in starts
+    ]
+
+
+def _copy_shared(pieces: list[_Piece]) -> None:
+    """Copy pieces in this thread, with what help others can give.
+
+    Each thread takes the next piece when it is free. torch's own copying shares
+    each tensor out evenly and waits for the last thread: on a machine that has
+    other work too, that took five times as long (1 GB: 0.13 s, and 0.4 to 1.0 s).
+    """
+    pieces.sort(key=lambda piece: piece[0].size)  # the largest are taken first
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):  # none is left
+            while True:
+                np.copyto(*pieces.pop())
+
+    num_helpers = min(_MAX_THREADS, torch.get_num_threads()) - 1
+    helpers = [threading.Thread(target=work, daemon=True) for _ in range(num_helpers)]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+
+
+def _flat_bytes(tensor: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """Return the memory of a tensor without gaps, whatever the order of its dimensions."""
+    if not tensor.numel():
+        return np.empty(0, dtype=np.uint8)
+    flat: npt.NDArray[np.uint8] = (
+        torch.as_strided(tensor, (tensor.numel(),), (1,)).view(torch.uint8).numpy()
+    )
+    return flat
+
+
 def _touch(buffer: torch.Tensor) -> Steps[None]:
-    if not buffer.numel():
-        return
-    flat = torch.as_strided(buffer, (buffer.numel(),), (1,)).view(torch.uint8).numpy()
+    flat = _flat_bytes(buffer)
     for start in range(0, flat.size, _TOUCHED_AT_ONCE_BYTES):
         flat[start : start + _TOUCHED_AT_ONCE_BYTES] = 0
         yield

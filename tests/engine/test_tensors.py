@@ -152,3 +152,26 @@ def test_a_snapshot_has_the_layout_of_what_it_copies() -> None:
     taken = Snapshot().take({"model": {"w": weight}})["model"]["w"]
     assert taken.stride() == weight.stride()
     assert torch.equal(taken, weight)
+
+
+@given(held=named_tensors(), threads=st.integers(1, 4))
+@settings(max_examples=50, deadline=None)
+def test_a_snapshot_of_any_tensors_has_all_their_bits(
+    held: dict[str, torch.Tensor], threads: int
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        taken = Snapshot().take({"x": held})["x"]
+    finally:
+        torch.set_num_threads(before)
+    assert {name: bits(t) for name, t in taken.items()} == {n: bits(t) for n, t in held.items()}
+
+
+def test_a_snapshot_copies_large_views_and_gaps_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecotui.engine.snapshot._COPIED_AT_ONCE_BYTES", 1_000)
+    whole = torch.randn(300, 40)
+    held = {"all": whole, "rows": whole[7:90], "columns": whole[:, 3:9], "turned": whole.T}
+    held["one"] = whole[:1, :1].expand(50, 60)
+    taken = Snapshot().take({"x": held})["x"]
+    assert all(torch.equal(taken[name], tensor) for name, tensor in held.items())
