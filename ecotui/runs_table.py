@@ -29,7 +29,8 @@ class RunRow:
     Attributes:
         run: Its name.
         path: Absolute path of its directory.
-        state: Phase of the run; `lost` when its engine is gone without a last word.
+        state: Phase of the run; `lost` when its engine is gone without a last word, `paused`
+            while it stands still.
         is_alive: Whether an engine is at work.
         model: Name of the model; empty before it is built.
         metric: What chooses the best checkpoint.
@@ -77,11 +78,12 @@ def row_of(run: RunDir) -> RunRow:
     is_alive = lock.is_held(run.lock)
     state = glance(run)
     is_lost = state.ending is None and not is_alive
+    is_paused = state.standing.paused is not None and state.ending is None
     best = state.best
     return RunRow(
         run=run.run_id,
         path=str(run.path),
-        state="lost" if is_lost else state.phase,
+        state="lost" if is_lost else "paused" if is_paused else state.phase,
         is_alive=is_alive,
         model="" if state.facts is None else state.facts.model,
         metric="" if state.facts is None else state.facts.metric,

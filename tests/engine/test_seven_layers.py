@@ -55,8 +55,8 @@ def break_transforms(tools: Tools) -> None:
 
 
 def break_model(tools: Tools) -> None:
-    def poisoned(*arguments: Any) -> Any:
-        built: Any = model.build_model(*arguments)
+    def poisoned(*arguments: Any, **settings: Any) -> Any:
+        built: Any = model.build_model(*arguments, **settings)
         with torch.no_grad():
             built.network.get_classifier().bias[0] = NAN
         return built
