@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 
+from ecotui.config_file import parse_file
 from ecotui.engine import checkpoint
 from ecotui.events import AnyEvent, CheckpointSaved, RunResumed
 from ecotui.paths import RunDir
 from tests.faults.watching import Watch, stated
-
-KEEP = 2
-"""How many of the newest checkpoints the runs of these tests keep."""
 
 EXACT_COLUMNS = ("epoch", "step", "val_loss", "val_accuracy", "val_macro_f1", "learning_rate")
 
@@ -51,7 +49,8 @@ def _owed(watch: Watch) -> list[str]:
     folder = watch.run.checkpoints.name
     lying = [f"{folder}/{name}" for name in watch.names() if name.startswith("step-")]
     announced = stated(watch.events, "checkpoint_saved")
-    owed = [path for path in sorted({*lying, *announced})[-KEEP:] if path in announced]
+    keep = parse_file(watch.run.config).checkpoint.keep
+    owed = [path for path in sorted({*lying, *announced})[-keep:] if path in announced]
     dropped = set(stated(watch.events, "checkpoint_dropped"))
     owed += stated(watch.events, "best_checkpoint_changed")[-1:]
     return [path for path in owed if path not in dropped]

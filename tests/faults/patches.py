@@ -20,6 +20,9 @@ from ecotui.engine.data import loader
 from ecotui.engine.data.dataset import Batch
 from ecotui.engine.diagnose import Diagnosis
 
+PIECE_BYTES = 262_144
+"""Written and flushed at once by the saboteur, which takes its time as a slow disk does."""
+
 
 def take_the_environment_for_healthy() -> None:
     """Spare the seconds that the children of the diagnosis need to import torch."""
@@ -55,26 +58,28 @@ def give_loaders_no_generator() -> None:
 
 
 def write_in_place() -> None:
-    """Saboteur: one folder for the state, its files written over one after the other."""
+    """Saboteur: the state is written over the one before, file by file, and then gets its name."""
+    replaced: Any = checkpoint
+    commit = replaced.commit_in_steps
 
-    def overwrite(parent: Path, written: checkpoint.Committed) -> checkpoint.Committed:
-        live = parent / "step-0000000000-00000000"
-        live.mkdir(parents=True, exist_ok=True)
+    def commit_in_place(parent: Path, name: str, *rest: Any) -> Any:
+        live = checkpoint.list_steps(parent)
+        if not name.startswith("step-") or not live:
+            return (yield from commit(parent, name, *rest))
+        written = yield from commit(parent / ".tmp-aside", name, *rest)
         for file in sorted(written.path.iterdir()):
             # Not emptied first: a restored tensor may still lie in the file's own pages.
-            target = os.open(live / file.name, os.O_WRONLY | os.O_CREAT, 0o644)
-            os.write(target, file.read_bytes())
+            target = os.open(live[0] / file.name, os.O_WRONLY | os.O_CREAT, 0o644)
+            content = memoryview(file.read_bytes())
+            for start in range(0, len(content), PIECE_BYTES):
+                os.write(target, content[start : start + PIECE_BYTES])
+                os.fsync(target)
+            os.ftruncate(target, len(content))
             os.close(target)
-        shutil.rmtree(written.path)
-        return checkpoint.Committed(live, written.num_bytes)
+        shutil.rmtree(parent / ".tmp-aside")
+        return checkpoint.Committed(live[0].rename(parent / name), written.num_bytes)
 
-    def commit_in_steps(parent: Path, name: str, *rest: Any) -> Any:
-        if not name.startswith("step-"):
-            return (yield from commit(parent, name, *rest))
-        return overwrite(parent, (yield from commit(parent.with_name("aside"), name, *rest)))
-
-    replaced: Any = checkpoint
-    commit, replaced.commit_in_steps = replaced.commit_in_steps, commit_in_steps
+    replaced.commit_in_steps = commit_in_place
 
 
 def die_at_change(number: str) -> None:

@@ -83,9 +83,9 @@ def test_control_loaders_without_a_generator_of_their_own_give_other_bits(
 def test_control_a_writer_in_place_loses_checkpoints(
     server: EngineServer, directories: MakeDirectories, whole: RunDir
 ) -> None:
-    often = directories(checkpoint={"interval_seconds": 1e-3})
+    often = directories(checkpoint={"interval_seconds": 1e-3, "keep": 1})
     patches = ("writes_in_place",)
-    campaign = Campaign(server, often.new, random.Random(1), patches, aims=("step",))
+    campaign = Campaign(server, often.new, random.Random(1), patches, aims=("save",))
     tally = campaign.kill_runs(whole, 60)
     assert tally.faults, tally.table()
-    assert "is damaged" in tally.faults[0] or "differs in its bits" in tally.faults[0]
+    assert "is damaged" in tally.faults[0]
