@@ -66,7 +66,9 @@ def write_in_place() -> None:
         live = checkpoint.list_steps(parent)
         if not name.startswith("step-") or not live:
             return (yield from commit(parent, name, *rest))
-        written = yield from commit(parent / ".tmp-aside", name, *rest)
+        written = yield from commit(parent.with_name("aside"), name, *rest)
+        seen = parent / ".tmp-in-place"  # what a kill is aimed at
+        seen.mkdir(exist_ok=True)
         for file in sorted(written.path.iterdir()):
             # Not emptied first: a restored tensor may still lie in the file's own pages.
             target = os.open(live[0] / file.name, os.O_WRONLY | os.O_CREAT, 0o644)
@@ -74,10 +76,13 @@ def write_in_place() -> None:
             for start in range(0, len(content), PIECE_BYTES):
                 os.write(target, content[start : start + PIECE_BYTES])
                 os.fsync(target)
+                yield
             os.ftruncate(target, len(content))
             os.close(target)
-        shutil.rmtree(parent / ".tmp-aside")
-        return checkpoint.Committed(live[0].rename(parent / name), written.num_bytes)
+        renamed = live[0].rename(parent / name)
+        seen.rmdir()
+        shutil.rmtree(written.path)
+        return checkpoint.Committed(renamed, written.num_bytes)
 
     replaced.commit_in_steps = commit_in_place
 
