@@ -132,8 +132,8 @@ def load_weights(path: Path, network: nn.Module) -> None:
 
 
 def _load(path: Path) -> Tensors:
-    loaded: Tensors = safetensors.torch.load_file(path)
-    return loaded
+    # Copied: what safetensors gives is mapped to the file, and reading it kills once that is cut.
+    return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
 
 
 def _compare_weights(path: Path, network: nn.Module) -> None:
