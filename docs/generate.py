@@ -17,7 +17,7 @@ from types import NoneType
 
 from pydantic import BaseModel, WithJsonSchema
 
-from ecotui import endings, envelope, events, findings, repairs, turns
+from ecotui import endings, envelope, events, findings, healing, plans, products, repairs, turns
 from ecotui.check_register import CHECKS
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
@@ -188,7 +188,7 @@ def _kinds() -> list[str]:
 
 
 def _documented_classes() -> Iterator[tuple[str, ast.ClassDef]]:
-    for module in (envelope, findings, endings, turns, repairs, events):
+    for module in (envelope, findings, endings, turns, repairs, plans, healing, products, events):
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
                 yield node.name, node
@@ -226,7 +226,9 @@ def _json_type(written: str) -> str:
     names |= {"bool": "true or false", "SplitName": _words(envelope.SplitName)}
     names |= {"Severity": _words(envelope.Severity), "Verdict": _words(findings.Verdict)}
     names |= {"RepairOutcome": _words(repairs.RepairOutcome)}
-    names |= {"Exactness": _words(turns.Exactness)}
+    names |= {"Exactness": _words(turns.Exactness), "Cause": _words(healing.Cause)}
+    names |= {"Layer": _words(findings.Layer), "GuardAction": _words(findings.GuardAction)}
+    names |= {"Bottleneck": _words(plans.Bottleneck)}
     if written.startswith("Literal["):
         return ", ".join(f"`{word}`" for word in ast.literal_eval(f"[{written[8:-1]}]"))
     if written.startswith("tuple["):

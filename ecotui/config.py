@@ -9,46 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-
-# TOML has no null: a field that is on by default needs a word for "off", both ways.
-PositiveOrOff = Annotated[
-    Positive | None,
-    BeforeValidator(lambda written: None if written == "off" else written),
-    PlainSerializer(lambda value: "off" if value is None else value),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "exclusiveMinimum": 0.0}, {"const": "off"}]},
-    ),
-]
+from ecotui.guard_settings import GuardConfig
+from ecotui.settings import Fraction, NotNegative, Positive, PositiveOrOff, Section
 
 DEMO_PREFIX = "demo:"
 """A data root that starts so is a data set that ecotui makes itself, in the user's cache."""
 
 DEMO_DATA_SETS = ("digits",)
-
-
-class Section(BaseModel):
-    """A table of the TOML file."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class DataConfig(Section):
@@ -248,32 +217,6 @@ class PreflightConfig(Section):
     """How much is checked before training. `off`: nothing, layers 1 to 3 (environment,
     transforms, pre-training check) are switched off; `quick`: the environment, some samples
     and the first batch; `full`: every file as well."""
-
-
-class GuardConfig(Section):
-    """Limits of the protection while training (layers 4 to 7)."""
-
-    warn_lost_fraction: Fraction = 0.05
-    """Share of an epoch's samples that could not be used, above which it warns. 0 to 1."""
-    max_lost_fraction: Fraction = 0.20
-    """Share of an epoch's samples that could not be used, above which the run stops. 0 to 1."""
-    judge_after_batches: Annotated[int, Field(ge=1)] = 50
-    """Batches of an epoch after which these shares are judged; at its end in any case."""
-    max_errors_in_a_row: Annotated[int, Field(ge=1)] = 10
-    """Batches that fail in a row before the run stops: then it is not the data."""
-    max_nonfinite_in_a_row: Annotated[int, Field(ge=1)] = 3
-    """Steps with a loss or gradient that is not finite in a row, before the run stops."""
-    first_epoch_accuracy: Fraction = 0.10
-    """Validation accuracy that the first epoch should pass (or 3 times chance, if less)."""
-    rising_epochs: Annotated[int, Field(ge=1)] = 3
-    """Epochs of rising validation loss, with falling training loss, that count as over-fitting."""
-    loader_patience_seconds: Positive = 60.0
-    """Without a batch for so long (or ten times what the slowest ones took, if that is more), the
-    processes that read photos count as hung and are started anew. Seconds."""
-    first_batch_patience_seconds: Positive = 1800.0
-    """The same for the first batch after they were started. Seconds."""
-    silenced: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Names of guards that tell, but act no more."""
 
 
 class RunConfig(Section):

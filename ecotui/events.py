@@ -7,7 +7,8 @@ The loop in pseudocode, each event at its place:
     SetupAdvanced ...                       loading libraries, reading the data, building the model
     RunStarted                              announces the stages to come
     RunResumed                              from the second attempt on
-    StageStarted("preflight"), CheckReported ..., StageFinished
+    StageStarted("audit"), AuditReported ..., AuditFinished
+    StageStarted("preflight"), CheckReported ..., PreviewWritten ..., PlanProposed, StageFinished
     StageStarted("train")
         for each epoch:
             EpochStarted
@@ -15,6 +16,9 @@ The loop in pseudocode, each event at its place:
                 StepsTaken                  all steps since the last one; at most 2 a second
                 SampleSetAside              a file that could not be read, by name
                 GuardTripped, GuardRecovered
+                IncidentRecorded            a fault was looked into
+                RunRolledBack               and undone: what was stated of later steps is void
+                MachineMeasured             at most every five seconds
                 LoaderRebuilt               workers that had died or hung
                 CheckpointSaved             at the interval, and on request; written in the
                 CheckpointVerified          background, so either may come some steps later
@@ -73,6 +77,9 @@ from ecotui.findings import (
     ValidationFinished,
     Verdict,
 )
+from ecotui.healing import Care
+from ecotui.plans import Foresight
+from ecotui.products import ExportWritten, WeightsImported
 from ecotui.repairs import (
     RepairFinished,
     RepairOutcome,
@@ -96,7 +103,8 @@ from ecotui.turns import (
     SavingRestored,
 )
 
-# What the lower modules hold belongs to this vocabulary: it is imported from here.
+# What the lower modules hold belongs to this vocabulary: it is imported from here, except what
+# `plans` and `healing` hold.
 __all__ = [
     "LAYER_NAMES",
     "TERMINAL_KINDS",
@@ -112,6 +120,7 @@ __all__ = [
     "EngineLost",
     "Event",
     "Exactness",
+    "ExportWritten",
     "GuardAction",
     "GuardRecovered",
     "GuardTripped",
@@ -138,6 +147,7 @@ __all__ = [
     "SplitName",
     "ValidationFinished",
     "Verdict",
+    "WeightsImported",
     "event_adapter",
 ]
 
@@ -277,6 +287,8 @@ class EpochFinished(Event):
     learning_rate: float
     num_set_aside: int
     """Samples left out so far in the run."""
+    weights_digest: str = ""
+    """Of the weights after this epoch: equal where a run was repeated to the last bit."""
 
 
 class LogWritten(Event):
@@ -297,41 +309,6 @@ class CommandAnswered(Event):
     why: str
 
 
-class ExportWritten(Event):
-    """Weights were written in another form (the export job)."""
-
-    kind: Literal["export_written"] = "export_written"
-    path: str
-    format: str
-    source: str
-    """The checkpoint they came from."""
-    num_bytes: int
-
-
-class WeightsImported(Event):
-    """Weights from outside were looked through and written as safetensors (the import job)."""
-
-    kind: Literal["weights_imported"] = "weights_imported"
-    path: str
-    source: str
-    form: Literal["torch", "safetensors"]
-    """Of the source: an archive of `torch.save`, or safetensors."""
-    found_under: str
-    """The keys of the state dict in the source, joined by dots; empty where it is the file."""
-    num_tensors: int
-    num_parameters: int
-    """Numbers in all tensors."""
-    num_bytes: int
-    num_classes: int | None
-    """Of the classifier; null where none was found."""
-    num_left_out: int
-    """Entries of the state dict that are no tensors."""
-    model: str | None
-    """The model they were compared with; null where none was named."""
-    fitting: str | None
-    """How many of its tensors fit, in words."""
-
-
 AnyEvent = Annotated[
     EngineStarted
     | SetupAdvanced
@@ -341,11 +318,13 @@ AnyEvent = Annotated[
     | StageAdvanced
     | StageFinished
     | CheckReported
+    | Foresight
     | EpochStarted
     | StepsTaken
     | SampleSetAside
     | GuardTripped
     | GuardRecovered
+    | Care
     | RunResumed
     | RunPaused
     | RunContinued

@@ -8,7 +8,10 @@ from ecotui.envelope import Event, Record, Severity, SplitName
 
 Verdict = Literal["pass", "note", "warn", "fail"]
 Layer = Literal[1, 2, 3, 4, 5, 6, 7]
-GuardAction = Literal["none", "skip_sample", "skip_batch", "stop"]
+GuardAction = Literal[
+    "none", "skip_sample", "skip_batch", "shrink_micro_batch", "rollback", "pause", "stop"
+]
+"""What is done about a guard's verdict."""
 LAYER_NAMES: dict[Layer, str] = {
     1: "environment",
     2: "transforms",

@@ -36,8 +36,12 @@ from ecotui.events import (
     SetupAdvanced,
     StageStarted,
 )
+from ecotui.foresight_text import foresight_lines
+from ecotui.healing import IncidentRecorded, RunRolledBack
+from ecotui.healing_text import care_lines
+from ecotui.plans import AuditFinished, AuditReported, PlanProposed
 from ecotui.state import RunState, StageProgress
-from ecotui.text import counted, duration, listed, number, percent
+from ecotui.text import counted, duration, listed, number, percent, sentence
 
 MAX_NAMED_SAMPLES = 10
 """So many samples set aside are named; after that only every hundredth count is told."""
@@ -76,7 +80,7 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
         case SampleSetAside():
             return _set_aside(event, state.num_set_aside)
         case HealthAlerted():
-            return [f"{event.severity}: {event.message} ({event.code}). {_sentence(event.advice)}"]
+            return [f"{event.severity}: {event.message} ({event.code}). {sentence(event.advice)}"]
         case LogWritten():
             return [f"{event.severity}: {event.message}"]
         case CommandAnswered(accepted=False):
@@ -87,6 +91,10 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return [f"step {event.number}: {shlex.join(event.argv)}"]
         case RepairSaid():
             return [f"  | {event.line}"]
+        case AuditReported() | AuditFinished() | PlanProposed():
+            return foresight_lines(event)
+        case IncidentRecorded() | RunRolledBack():
+            return care_lines(event)
         case _:
             return _turn(event)
 
@@ -114,7 +122,7 @@ def _turn(event: AnyEvent) -> list[str]:
             waits = "; training waits until it can be saved" if event.waits else ""
             return [
                 f"critical: not saving: step {event.step}: {event.what}{waits}. "
-                f"{_sentence(event.remedy)}. Last checkpoint: {stands}"
+                f"{sentence(event.remedy)}. Last checkpoint: {stands}"
             ]
         case SavingRestored():
             return [f"saving again at step {event.step}"]
@@ -206,17 +214,16 @@ def _trip(event: GuardTripped) -> str:
         "none": "",
         "skip_sample": "; sample set aside",
         "skip_batch": "; batch skipped",
+        "shrink_micro_batch": "; trying again in smaller parts",
+        "rollback": "; going back to a sound state",
+        "pause": "; pausing the run",
         "stop": "; stopping the run",
     }[event.action]
     named = f" [{listed(event.files, limit=3)}]" if event.files else ""
     return (
         f"{event.severity}: layer {event.layer} ({LAYER_NAMES[event.layer]}), step {event.step}: "
-        f"{event.what}{done}{named}. {_sentence(event.advice)}"
+        f"{event.what}{done}{named}. {sentence(event.advice)}"
     ).rstrip()
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _resumption(event: RunResumed) -> list[str]:

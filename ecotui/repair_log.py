@@ -7,6 +7,8 @@ from typing import assert_never
 
 from ecotui.events import RepairFinished, RepairPlanned, RepairSaid, RepairStepStarted
 
+Repairing = RepairPlanned | RepairStepStarted | RepairSaid | RepairFinished
+
 MAX_SAID = 200
 """Lines of the commands kept; older ones are dropped."""
 
@@ -28,9 +30,7 @@ class Repair:
     end: RepairFinished | None = None
 
 
-def repaired(
-    repair: Repair, event: RepairPlanned | RepairStepStarted | RepairSaid | RepairFinished
-) -> Repair:
+def repaired(repair: Repair, event: Repairing) -> Repair:
     """Return the repair after one more event."""
     match event:
         case RepairPlanned():

@@ -19,6 +19,7 @@ from ecotui.events import (
     SavingFailed,
     SavingRestored,
 )
+from ecotui.healing import IncidentRecorded, RunRolledBack
 
 MAX_CHANGES = 64
 MAX_VERIFIED = 64
@@ -43,6 +44,8 @@ Alert = (
     | SavingRestored
     | LoaderRebuilt
     | RunResumed
+    | IncidentRecorded
+    | RunRolledBack
 )
 """What a person should see of how the run fares, in the order it came."""
 

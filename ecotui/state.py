@@ -1,4 +1,4 @@
-"""What a run looks like now: a bounded `RunState`, and the pure fold that makes it from events.
+"""The pure fold that makes a bounded `RunState` from events.
 
 The one meaning of the log, shared by every face. Reads no clock and does no
 I/O; knows nothing of how it is shown.
@@ -6,8 +6,8 @@ I/O; knows nothing of how it is shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, assert_never
+from dataclasses import replace
+from typing import TypeVar, assert_never
 
 from ecotui.events import (
     AnyEvent,
@@ -30,10 +30,6 @@ from ecotui.events import (
     Heartbeat,
     LoaderRebuilt,
     LogWritten,
-    RepairFinished,
-    RepairPlanned,
-    RepairSaid,
-    RepairStepStarted,
     RunContinued,
     RunFailed,
     RunFinished,
@@ -52,16 +48,17 @@ from ecotui.events import (
     ValidationFinished,
     WeightsImported,
 )
-from ecotui.layers import LayerState, LayerStatus, at_rest, judged, marked, on_watch, settled
-from ecotui.repair_log import Repair, repaired
-from ecotui.series import Series
+from ecotui.healing import Care, IncidentRecorded, RunRolledBack
+from ecotui.layers import LayerStatus, at_rest, judged, marked, on_watch, settled
+from ecotui.outlook import foreseen
+from ecotui.plans import Foresight
+from ecotui.repair_log import Repairing, repaired
+from ecotui.run_state import Ending, Phase, RunState
 from ecotui.stages import StageProgress, advanced, closed
-from ecotui.standing import Alert, Standing, turned
+from ecotui.standing import Alert, turned
+from ecotui.upkeep import kept_up
 
 __all__ = ["Alert", "Ending", "Phase", "RunState", "StageProgress", "fold"]
-
-Phase = Literal["setup", "running", "finished", "stopped", "failed", "lost"]
-Ending = RunFinished | RunStopped | RunFailed | EngineLost
 
 MAX_REMARKS = 200
 """Alerts, samples set aside and log remarks kept, each; older ones are only counted."""
@@ -70,107 +67,6 @@ MAX_CLASSES = 100
 MAX_OPEN_STAGES = 8
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """Everything a face shows of a run, as of the last event folded in.
-
-    Fractions run from 0 to 1, losses are in nats, times are unix seconds.
-    """
-
-    run_id: str = ""
-    attempt: int = 0
-    """0 until the engine has said anything."""
-    phase: Phase = "setup"
-    doing: str = ""
-    """Which part of the preparation is under way, in words."""
-    facts: RunStarted | None = None
-    """What was built, once it is."""
-    stages: tuple[StageProgress, ...] = ()
-    """Open stages, the innermost last."""
-
-    epoch: int = 0
-    epochs: int = 0
-    step_in_epoch: int = 0
-    epoch_steps: int = 0
-    """Optimizer steps in this epoch."""
-    step: int = 0
-    """Optimizer steps of the run done so far."""
-    loss: float | None = None
-    accuracy: float | None = None
-    gradient_norm: float | None = None
-    learning_rate: float | None = None
-    images_per_second: float | None = None
-    loader_wait_fraction: float | None = None
-    pace_start: tuple[int, float] | None = None
-    """Step and time of this attempt's first `StepsTaken`, from which the pace is worked out."""
-
-    train_loss: Series = Series()
-    train_accuracy: Series = Series()
-    val_loss: Series = Series()
-    val_accuracy: Series = Series()
-    macro_f1: Series = Series()
-
-    last_epoch: EpochFinished | None = None
-    validation: ValidationFinished | None = None
-    """The last one."""
-    best_validation: ValidationFinished | None = None
-    """The one that chose the best checkpoint."""
-    test: ValidationFinished | None = None
-    best: BestCheckpointChanged | None = None
-    checkpoints: tuple[CheckpointSaved, ...] = ()
-    """Those not dropped, oldest first."""
-    last_checkpoint: str | None = None
-    """The last one committed, relative to the run directory."""
-
-    checks: tuple[CheckReported, ...] = ()
-    """Verdicts of this attempt, in the order they came; of the last examination after a repair."""
-    layers: tuple[LayerState, ...] = at_rest()
-    """The seven layers of protection, in order."""
-    alerts: tuple[Alert, ...] = ()
-    num_alerts: int = 0
-    set_aside: tuple[SampleSetAside, ...] = ()
-    num_set_aside: int = 0
-    logs: tuple[LogWritten, ...] = ()
-    num_logs: int = 0
-    answer: CommandAnswered | None = None
-    """To the last command."""
-    standing: Standing = Standing()
-    """Paused, saved or not, changed, resumed."""
-
-    description: DatasetDescribed | None = None
-    export: ExportWritten | None = None
-    repair: Repair = Repair()
-    imported: WeightsImported | None = None
-    ending: Ending | None = None
-    heard_at: float = 0.0
-    """When the engine was last heard of."""
-    seconds_since_progress: float = 0.0
-    """As of the last heartbeat; 0 after any step."""
-    num_unknown_lines: int = 0
-    """Lines this version did not understand; counted by who reads the log."""
-
-    @property
-    def stage(self) -> StageProgress | None:
-        """The innermost open stage."""
-        return self.stages[-1] if self.stages else None
-
-    @property
-    def steps_planned(self) -> int:
-        """Optimizer steps that the run will take unless it ends early; 0 when unknown."""
-        if self.facts is None:
-            return 0
-        every = self.facts.epochs * self.facts.steps_per_epoch
-        return every if self.facts.max_steps is None else min(every, self.facts.max_steps)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time the remaining steps take at the pace so far, validation included."""
-        if self.pace_start is None or self.step <= self.pace_start[0]:
-            return None
-        seconds_a_step = (self.heard_at - self.pace_start[1]) / (self.step - self.pace_start[0])
-        return max(0.0, seconds_a_step * (self.steps_planned - self.step))
 
 
 def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR0915
@@ -182,6 +78,12 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
         return state
     if not isinstance(event, StepsTaken):  # most events: spared a second copy of the state
         state = replace(state, heard_at=event.at)
+    if isinstance(event, Foresight):
+        return replace(state, outlook=foreseen(state.outlook, event))
+    if isinstance(event, Repairing):
+        return replace(state, repair=repaired(state.repair, event))
+    if isinstance(event, Care):
+        return _cared(state, event)
     match event:
         case StepsTaken():
             return _stepped(state, event)
@@ -270,8 +172,6 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
             return replace(state, description=event.model_copy(update=described))
         case ExportWritten():
             return replace(state, export=event)
-        case RepairPlanned() | RepairStepStarted() | RepairSaid() | RepairFinished():
-            return replace(state, repair=repaired(state.repair, event))
         case WeightsImported():
             return replace(state, imported=event)
         case RunFinished():
@@ -330,17 +230,32 @@ def _changed(state: RunState, event: ConfigChanged) -> RunState:
 
 
 def _resumed(state: RunState, event: RunResumed) -> RunState:
-    """What was stated of steps after the checkpoint has not happened any more."""
-    step = event.from_step
+    return _gone_back(_alerted(state, event), event.from_step, event.epoch)
+
+
+def _cared(state: RunState, event: Care) -> RunState:
+    state = replace(state, upkeep=kept_up(state.upkeep, event))
+    if isinstance(event, RunRolledBack):
+        state = _gone_back(state, event.to_step, event.epoch)
+    if not isinstance(event, IncidentRecorded | RunRolledBack):
+        return state
+    alerts = _kept(state.alerts, event, MAX_REMARKS)
+    return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
+
+
+def _gone_back(state: RunState, step: int, epoch: int) -> RunState:
+    """What was stated of steps after this one has not happened any more."""
     return replace(
-        _alerted(state, event),
+        state,
         step=step,
-        epoch=event.epoch,
+        epoch=epoch,
         train_loss=state.train_loss.truncated(step),
         train_accuracy=state.train_accuracy.truncated(step),
         val_loss=state.val_loss.truncated(step),
         val_accuracy=state.val_accuracy.truncated(step),
         macro_f1=state.macro_f1.truncated(step),
+        learning_rates=state.learning_rates.truncated(step),
+        gradient_norms=state.gradient_norms.truncated(step),
     )
 
 
@@ -372,6 +287,8 @@ def _stepped(state: RunState, event: StepsTaken) -> RunState:
         pace_start=state.pace_start or (event.step, event.at),
         train_loss=state.train_loss.added(event.step, event.loss),
         train_accuracy=state.train_accuracy.added(event.step, event.accuracy),
+        learning_rates=state.learning_rates.added(event.step, event.learning_rate),
+        gradient_norms=state.gradient_norms.added(event.step, event.gradient_norm),
     )
 
 

@@ -22,6 +22,7 @@ from ecotui.events import (
     ValidationFinished,
     event_adapter,
 )
+from ecotui.plans import AuditExample
 from ecotui.stream import decode
 
 KINDS: tuple[type[Event], ...] = typing.get_args(typing.get_args(AnyEvent)[0])
@@ -41,6 +42,8 @@ def a_value(annotation: object) -> object:
     samples: dict[object, object] = {str: "größe [/ \\e", int: 7, float: 0.1, bool: True}
     if annotation is ClassScore:
         return ClassScore(name="a", precision=0.1, recall=0.2, f1=0.3, support=4)
+    if annotation is AuditExample:
+        return AuditExample(path="größe.jpg", label="a", split="val", other="b.jpg")
     if annotation is RepairStep:
         return RepairStep(argv=("pip", "install"), why="größe", checks=("numpy_torch",))
     return samples[annotation]

@@ -31,6 +31,8 @@ from ecotui.events import (
     ValidationFinished,
     event_adapter,
 )
+from ecotui.healing import RunRolledBack
+from ecotui.plans import AuditExample
 from ecotui.series import MAX_SERIES_POINTS, Series
 from ecotui.state import Ending, RunState, fold
 from ecotui.stream import Tail
@@ -57,6 +59,9 @@ def _value_of(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation == tuple[RepairStep, ...]:
         step = RepairStep(argv=("pip",), why="a", checks=("b",))
         return st.integers(0, 20).map(lambda count: (step,) * count)
+    if annotation == tuple[AuditExample, ...]:
+        example = AuditExample(path="a")
+        return st.integers(0, 150).map(lambda count: (example,) * count)
     if annotation == tuple[ClassScore, ...]:
         score = ClassScore(name="a", precision=0.5, recall=0.5, f1=0.5, support=2)
         return st.integers(0, 150).map(lambda count: (score,) * count)
@@ -174,6 +179,32 @@ def test_a_later_attempt_opens_an_ended_run_again_and_keeps_its_history(recordin
     assert (state.phase, state.ending, state.attempt) == ("setup", None, 2)
     assert state.train_loss == ended.train_loss
     assert state.best == ended.best
+
+
+def test_a_rollback_voids_what_was_stated_of_later_steps(recordings: Path) -> None:
+    events = read(recordings / "clean_run.jsonl")
+    before = folded(events[:-1])
+    assert before.step == 72
+    back = RunRolledBack(
+        from_step=72,
+        to_step=30,
+        epoch=1,
+        source="memory",
+        guard="loss_spike",
+        what="the loss had left its range",
+        num_skipped_batches=4,
+        learning_rate_factor=0.5,
+        num_rollbacks=2,
+        rollbacks_left=1,
+    )
+    state = fold(before, back)
+    assert (state.step, state.epoch) == (30, 1)
+    assert state.upkeep.rollback == back
+    assert state.alerts[-1] == back
+    assert [step for step, _ in state.val_accuracy.points] == [24]
+    for series in (state.train_loss, state.learning_rates, state.gradient_norms):
+        assert series.points
+        assert all(step <= 30 for step, _ in series.points)
 
 
 def test_a_clean_run_is_understood(recordings: Path) -> None:

@@ -6,7 +6,6 @@ import math
 import traceback
 from collections.abc import Sequence
 
-from ecotui.config import GuardConfig
 from ecotui.engine.assembly import Parts
 from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.data.loader import Batch
@@ -24,6 +23,7 @@ from ecotui.engine.step import Gradients, Stepper
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import ExitCode
 from ecotui.events import CheckReported
+from ecotui.guard_settings import GuardConfig
 from ecotui.text import number, percent, visible
 
 MAX_KEPT_EPOCHS = 32

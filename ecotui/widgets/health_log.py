@@ -12,6 +12,7 @@ from ecotui.events import (
     SavingFailed,
     SavingRestored,
 )
+from ecotui.healing import IncidentRecorded, RunRolledBack
 from ecotui.narration import remarks
 from ecotui.state import Alert, RunState
 from ecotui.text import counted, visible
@@ -54,7 +55,7 @@ def _mark(event: Alert) -> Mark:
             return RECOVERED
         case SavingFailed():
             return SEVERITIES["critical"]
-        case LoaderRebuilt():
+        case LoaderRebuilt() | IncidentRecorded() | RunRolledBack():
             return SEVERITIES["warning"]
         case RunResumed():
             return SEVERITIES["note" if event.exactness in (None, "E2") else "warning"]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecotui.config import GuardConfig
 from ecotui.engine.guards import batch, epoch, gradient, loss
 from ecotui.engine.guards.guard import EpochCounts, EpochReading, StepReading
+from ecotui.guard_settings import GuardConfig
 
 CONFIG = GuardConfig()
 

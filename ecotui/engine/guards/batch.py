@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ecotui.config import GuardConfig
 from ecotui.engine.guards.guard import EpochCounts, Verdict
+from ecotui.guard_settings import GuardConfig
 from ecotui.text import percent
 
 SAMPLES = "batch_samples"

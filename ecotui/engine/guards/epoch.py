@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from ecotui.config import GuardConfig
 from ecotui.engine.guards.guard import EpochReading, Verdict
+from ecotui.guard_settings import GuardConfig
 from ecotui.text import number, percent
 
 FIRST_EPOCH = "first_epoch"

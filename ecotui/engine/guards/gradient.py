@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ecotui.config import GuardConfig
 from ecotui.engine.guards.guard import StepReading, Verdict
+from ecotui.guard_settings import GuardConfig
 
 NONFINITE = "nonfinite_gradient"
 

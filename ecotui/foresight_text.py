@@ -1,0 +1,48 @@
+"""What the audit found and what the run will take, in plain English."""
+
+from __future__ import annotations
+
+from ecotui.plans import AuditFinished, AuditReported, PlanProposed
+from ecotui.text import bytes_size, counted, duration, listed
+
+
+def foresight_lines(event: AuditReported | AuditFinished | PlanProposed) -> list[str]:
+    """Return what to say about a finding of the audit, its end, or the plan."""
+    match event:
+        case AuditReported():
+            return _finding(event)
+        case AuditFinished():
+            known = event.num_files - event.num_read
+            spared = f", {known:,} unchanged since the last time" if known else ""
+            return [
+                f"audit: {counted(event.num_files, 'photo')} looked at in "
+                f"{duration(event.seconds)}{spared}"
+            ]
+        case PlanProposed():
+            return _plan(event)
+
+
+def _finding(event: AuditReported) -> list[str]:
+    lines = [f"{event.verdict}: {event.what}"]
+    if event.examples:
+        lines.append(f"  such as: {listed([each.path for each in event.examples], limit=3)}")
+    if event.consequence:
+        lines.append(f"  training: {event.consequence}")
+    if event.remedy:
+        lines.append(f"  to fix: {event.remedy}")
+    return lines
+
+
+def _plan(event: PlanProposed) -> list[str]:
+    lines = []
+    if event.run_seconds is not None and event.epoch_seconds is not None:
+        lines.append(
+            f"plan: {duration(event.epoch_seconds)} an epoch, {duration(event.run_seconds)} in all"
+        )
+    if event.peak_memory_bytes is not None:
+        limit = event.memory_limit_bytes
+        of = "" if limit is None else f" of {bytes_size(limit)}"
+        lines.append(f"plan: {bytes_size(event.peak_memory_bytes)}{of} of memory")
+    needed, free = bytes_size(event.disk_needed_bytes), bytes_size(event.disk_free_bytes)
+    lines.append(f"plan: {needed} on the disk, {free} free")
+    return [*lines, *(f"plan: {note}" for note in event.notes)]
