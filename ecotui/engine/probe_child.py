@@ -134,7 +134,7 @@ class Child:
         self._num_lines += 1
         if not isinstance(told, dict) or self._num_lines > _MAX_LINES:
             return
-        if "module" in told:
+        if "module" in told or "loaded" in told:
             self._told.append(told)
         elif isinstance(told.get("step"), str):
             self.begun = told["step"] if told.get("state") == "begun" else ""

@@ -226,9 +226,9 @@ class Probe:
     def _take(self, child: Child) -> None:
         """Take in what a child has told since the last time."""
         for told in child.take():
-            if "module" in told:
+            if "module" in told or "loaded" in told:
                 if child is self._first:
-                    self._modules.setdefault(str(told["module"]), len(self._modules))
+                    self._pass(told)
                 continue
             step, state = str(told.get("step")), told.get("state")
             if state == "done" and isinstance(told.get("seen"), dict):
@@ -238,6 +238,12 @@ class Probe:
             elif state in ("died", "hung") and step not in self._tried_alone:
                 self._tried_alone.add(step)
                 self._begin(_modules_for([step]), [step], alone=True)
+
+    def _pass(self, told: dict[str, Any]) -> None:
+        """Note modules that the first child looks for, or had loaded before it began."""
+        loaded = told.get("loaded")
+        for name in loaded if isinstance(loaded, list) else [told.get("module")]:
+            self._modules.setdefault(str(name), len(self._modules))
 
     def _conclude(self, child: Child, late: str) -> None:
         """Let a child go, and have what it left undone tried by another."""

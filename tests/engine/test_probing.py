@@ -264,11 +264,25 @@ FOLLOW = (
     "from pathlib import Path\n"
     "from tests.engine.examining import examine, verdicts\n"
     "from ecotui.engine.diagnose import Circumstances\n"
+    "sys.modules.pop('ctypes', None)\n"
     "checks, error = examine(Path(sys.argv[1]), "
     "purpose=Circumstances(is_quick=True, loads=True))\n"
     "print(error.what if error else 'sound')\n"
     "print(*sorted({'torch', 'timm', 'PIL'} & set(sys.modules)))\n"
 )
+
+
+WAIT_FOR_TWO = """
+import os, time
+for _ in range(200):
+    if len(os.listdir('{seen}')) == 2:
+        break
+    time.sleep(0.05)
+else:
+    raise ImportError('nobody follows')
+def is_model(name):
+    return True
+"""
 
 
 def follow(tmp_path: Path) -> list[str]:
@@ -285,6 +299,17 @@ def follow(tmp_path: Path) -> list[str]:
 def test_the_engine_loads_what_a_child_has_survived(tmp_path: Path, broken: Break) -> None:
     for name in LIGHT:
         broken(name, "__version__ = '9'\ndef is_model(name): return True\n")
+    assert follow(tmp_path)[-1] == "PIL timm torch"
+
+
+def test_the_engine_follows_while_the_child_goes_on(tmp_path: Path, broken: Break) -> None:
+    """Both import at once; a module that the child began with holds nobody up."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    for name in LIGHT:
+        broken(name, "__version__ = '9'\n")
+    broken("torch", f"import ctypes, os\nopen(f'{seen}/{{os.getpid()}}', 'w').close()\n")
+    broken("timm", WAIT_FOR_TWO.format(seen=seen))
     assert follow(tmp_path)[-1] == "PIL timm torch"
 
 
