@@ -2,7 +2,8 @@
 
 Behaviour first, in child processes: the patient may die of being looked at. What is known
 of causes explains it second. At the start of a run this process loads its own libraries
-while it waits, always one module behind a child that has survived it.
+while it waits, always one module behind a child that has survived it; in an environment that
+a child has survived before, and of which nothing has changed, it goes alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +42,8 @@ from ecotui.engine.probing import (
     Probe,
     Wish,
 )
+from ecotui.engine.reliving import is_possible, relive
+from ecotui.engine.survived import Survived
 from ecotui.engine.verdicts import failed
 from ecotui.engine.versions import (
     OLDEST_PYTHON,
@@ -139,13 +143,13 @@ def diagnose(
         in_step=purpose.loads,
     )
     names = QUICK_CHECKS if purpose.is_quick else CHECKS
-    with span(emit, "diagnose", total=len(names), unit="checks") as stage, Probe(wish) as probe:
+    with span(emit, "diagnose", total=len(names), unit="checks") as stage:
 
         def tell(check: CheckReported) -> None:
             emit(check)
             stage.advance()
 
-        examination = _Examination(probe, lambda: control.poll(0), tell, purpose, python is None)
+        examination = _Examination(wish, lambda: control.poll(0), tell, purpose, python is None)
         examination.run()
     diagnosis = Diagnosis(tuple(examination.found), examination.inventory)
     if raises and diagnosis.failures:
@@ -159,7 +163,7 @@ class _Examination:
 
     def __init__(
         self,
-        probe: Probe,
+        wish: Wish,
         poll: Callable[[], None],
         tell: Callable[[CheckReported], None],
         purpose: Circumstances,
@@ -167,34 +171,63 @@ class _Examination:
     ) -> None:
         self.found: list[CheckReported] = []
         self.inventory: Inventory | None = None
-        self._probe, self._poll, self._tell = probe, poll, tell
+        self._wish, self._poll, self._tell = wish, poll, tell
         self._purpose, self._is_own = purpose, is_own
         self._names = QUICK_CHECKS if purpose.is_quick else CHECKS
 
     def run(self) -> None:
         """Look at everything and report it; nothing that is found ends it early."""
-        self.inventory = inventory = self._take_inventory()
+        began_at = time.time()
+        survived = Survived() if self._purpose.loads and self._is_own else None
+        if survived is not None and is_possible(survived) and self._run_alone(survived):
+            return
+        with Probe(self._wish) as probe:
+            has_loaded = self._run_behind(probe)
+        is_sound = not any(check.verdict == "fail" for check in self.found)
+        if survived is not None and has_loaded and is_sound:
+            survived.keep(began_at)
+
+    def _run_alone(self, survived: Survived) -> bool:
+        """Do without a child; False where that went wrong and one has to look."""
+        self.inventory = inventory = replace(own_inventory(), executable=self._wish.python)
+        self._report_surroundings(inventory)
+        logging.captureWarnings(True)
+        answers = relive(self._wish, survived, self._poll)
+        if answers is None:
+            return False
+        self._report_packages(inventory, answers, ())
+        return True
+
+    def _run_behind(self, probe: Probe) -> bool:
+        """Let children go ahead, and say whether this process has loaded everything after them."""
+        self.inventory = inventory = self._take_inventory(probe)
         if inventory is None:
-            self._report_stranger()
-        else:
+            self._report_stranger(probe)
+        self._report_surroundings(inventory)
+        has_loaded = False
+        if self._purpose.loads and inventory is not None and not probe.shadows:
+            has_loaded = self._load(probe)
+        answers = probe.answers(self._poll)
+        if inventory is not None:
+            self._report_packages(inventory, answers, probe.shadows)
+        return has_loaded
+
+    def _report_surroundings(self, inventory: Inventory | None) -> None:
+        if inventory is not None:
             self._report(check_python(inventory), check_packages(inventory))
         self._report(
             *check_machine(
                 inventory or own_inventory(),
-                self._probe.wish.runs_path,
+                self._wish.runs_path,
                 self._purpose.terminal,
                 is_quick=self._purpose.is_quick,
             )
         )
-        if self._purpose.loads and inventory is not None and not self._probe.shadows:
-            self._load()
-        answers = self._probe.answers(self._poll)
-        if inventory is not None:
-            self._report_packages(inventory, answers)
 
     def _report(self, *checks: CheckReported) -> None:
         for check in checks:
-            if check.check in self._names:
+            is_told = any(check.check == each.check for each in self.found)
+            if check.check in self._names and not is_told:
                 told = self._with_possible_remedy(check)
                 self.found.append(told)
                 self._tell(told)
@@ -207,32 +240,34 @@ class _Examination:
         remedy = visible(f"make a new environment: {inventory.new_environment()}")
         return check.model_copy(update={"remedy": remedy, "fix": ()})
 
-    def _take_inventory(self) -> Inventory | None:
-        told = self._probe.inventory(self._poll)
+    def _take_inventory(self, probe: Probe) -> Inventory | None:
+        told = probe.inventory(self._poll)
         if told is None:
             return None
         # Remedies name the interpreter as the person did.
-        return replace(read_inventory(told), executable=self._probe.wish.python)
+        return replace(read_inventory(told), executable=self._wish.python)
 
-    def _report_stranger(self) -> None:
-        python = visible(self._probe.wish.python)
+    def _report_stranger(self, probe: Probe) -> None:
+        python = visible(self._wish.python)
         self._report(
             failed(
                 "python",
-                f"{python} does not answer as Python 3.8 or later: {self._probe.last_words}",
+                f"{python} does not answer as Python 3.8 or later: {probe.last_words}",
                 "the path of a Python interpreter, 3.8 or later",
                 "name one: ecotui doctor --python PATH",
             )
         )
 
-    def _report_packages(self, inventory: Inventory, answers: dict[str, Answer]) -> None:
+    def _report_packages(
+        self, inventory: Inventory, answers: dict[str, Answer], shadows: tuple[str, ...]
+    ) -> None:
         broken = {
             OWN_MODULE.get(check, "torch")
             for check, answer in answers.items()
             if answer.seen is None
         }
         self._report(
-            check_shadowing(inventory, self._probe.shadows, broken),
+            check_shadowing(inventory, shadows, broken),
             check_interpreter(inventory, is_own=self._is_own),
             check_records(inventory),
             check_conda(inventory),
@@ -240,22 +275,24 @@ class _Examination:
             check_opencv(inventory),
             check_pair(inventory),
         )
-        wish = self._probe.wish
+        wish = self._wish
         for check in GOALS:
             if check in self._names:
                 self._report(judged(check, answers, inventory, wish.device, wish.model))
 
-    def _load(self) -> None:
+    def _load(self, probe: Probe) -> bool:
         """Import what training needs, never before a child has survived it.
 
         What goes wrong here went wrong in the child, too, and is told from there.
         """
         logging.captureWarnings(True)
         try:
-            with FollowingImports(self._probe, self._poll):
+            with FollowingImports(probe, self._poll):
                 for name in IMPORTS:
                     importlib.import_module(name)
         except LeaderLostError:
-            return
-        except Exception as error:
+            return False
+        except (Exception, SystemExit) as error:
             logging.getLogger(__name__).warning("%s: %s", type(error).__name__, visible(error))
+            return False
+        return True

@@ -83,6 +83,17 @@ class Wish:
     patience_seconds: float = PATIENCE_SECONDS
     in_step: bool = False
 
+    def request(self) -> dict[str, Any]:
+        """Return what the behaviours need to know."""
+        is_linux = sys.platform.startswith("linux")
+        return {
+            "device": self.device,
+            "runs": str(self.runs_path),
+            "model": self.model,
+            "workers": _SMALL_WORKERS,
+            "start_method": "fork" if is_linux else "spawn",
+        }
+
 
 class Probe:
     """Tries everything in children of an interpreter, begun at once; a context manager.
@@ -198,6 +209,7 @@ class Probe:
         in_step: bool = False,
     ) -> Child | None:
         request = {
+            **self.wish.request(),
             "imports": [name for name in imports if name not in self._blocked],
             "behaviours": list(behaviours),
             "blocked": self._blocked,
@@ -207,11 +219,6 @@ class Probe:
             "inventory": inventory,
             "in_step": in_step,
             "parent": os.getpid(),
-            "device": self.wish.device,
-            "runs": str(self.wish.runs_path),
-            "model": self.wish.model,
-            "workers": _SMALL_WORKERS,
-            "start_method": "fork" if sys.platform.startswith("linux") else "spawn",
         }
         try:
             child = Child(self.wish.python, request, alone=alone)
