@@ -98,9 +98,9 @@ def _numpy_unavailable(match: re.Match[str], inventory: Inventory) -> Cause:
 
 def _unfit_pair(match: re.Match[str], inventory: Inventory) -> Cause:
     del match
-    kinds = {name: inventory.builds.get(name, {}).get("cuda") for name in ("torch", "torchvision")}
+    kinds = {name: inventory.cuda_of(name) for name in ("torch", "torchvision")}
     made = ""
-    if None not in kinds.values() and bool(kinds["torch"]) != bool(kinds["torchvision"]):
+    if None not in kinds.values() and kinds["torch"] != kinds["torchvision"]:
         made = f" ({_made_for(kinds['torchvision'])} beside {_made_for(kinds['torch'])})"
     return Cause(
         f"torchvision {inventory.version('torchvision')} was not built for torch "
@@ -205,6 +205,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Explain], ...] = (
     ),
     (re.compile(r"torchvision::nms|torchvision[^;]*undefined symbol"), _unfit_pair),
     (re.compile(r"libtorch_cuda\.so|libcudart[\w.-]*\.so.*torchvision"), _unfit_pair),
+    (re.compile(r"compiled with different CUDA"), _unfit_pair),
     (re.compile(r"No module named '([^']+)'"), _absent),
     (re.compile(r"partially initialized module '([^']+)'"), _shadowed),
     (re.compile(r"(libGL\.so[\w.]*|libgthread[\w.-]*\.so[\w.]*)"), _system_library_absent),

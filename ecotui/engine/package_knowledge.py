@@ -59,7 +59,7 @@ def check_pair(inventory: Inventory) -> CheckReported:
     seen = f"torch {versions['torch']} with torchvision {versions['torchvision']}"
     if len(torch) < 2 or torch[0] != 2 or len(vision) < 2 or vision[0] != 0:
         return noted("torch_pair", f"{seen}: not a pair that is known here")
-    kinds = [inventory.builds.get(name, {}).get("cuda") for name in ("torch", "torchvision")]
+    kinds = [inventory.cuda_of(name) for name in ("torch", "torchvision")]
     is_mixed = None not in kinds and bool(kinds[0]) != bool(kinds[1])
     if vision[1] == partner_of(torch) and not is_mixed:
         return passed("torch_pair", f"{seen}: made for one another")

@@ -109,6 +109,21 @@ class Inventory:
         records = self.packages.get(package, ())
         return (records[0].version or None) if records else None
 
+    def cuda_of(self, package: str) -> str | None:
+        """Return the CUDA release that a build is for: empty for the CPU, None where unknown.
+
+        torchvision's `version.py` asks torch for it and has a constant only in its label:
+        `0.28.0+cu130` is for CUDA 13.0.
+        """
+        build = self.builds.get(package, {})
+        if "cuda" in build:
+            return None if build.get("hip") else build["cuda"]
+        label = (build.get("version") or self.version(package) or "").partition("+")[2]
+        if label == "cpu":
+            return ""
+        cuda = re.fullmatch(r"cu(\d{1,2})(\d)", label)
+        return f"{cuda[1]}.{cuda[2]}" if cuda else None
+
     def pip_install(self, *packages: str) -> tuple[str, ...]:
         """Return the command that installs packages for this very interpreter."""
         return (self.executable, "-m", "pip", "install", *packages)

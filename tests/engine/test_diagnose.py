@@ -70,10 +70,17 @@ def test_numpy_that_torch_cannot_use_for_another_reason_is_installed_anew(
     assert error.remedy == f"{sys.executable} -m pip install --force-reinstall numpy"
 
 
+@pytest.mark.parametrize(
+    "builds",
+    [
+        {"torch": {"cuda": ""}, "torchvision": {"cuda": "12.1"}},
+        # As they are: torchvision has its CUDA release in its label alone.
+        {"torch": {"version": "2.2.1+cpu", "cuda": ""}, "torchvision": {"version": "0.17.1+cu121"}},
+    ],
+)
 def test_a_torchvision_for_cuda_beside_a_torch_for_the_cpu_is_told_with_the_pair_that_fits(
-    tmp_path: Path, answering: Say, installed: Say
+    tmp_path: Path, answering: Say, installed: Say, builds: dict[str, dict[str, str]]
 ) -> None:
-    builds = {"torch": {"cuda": ""}, "torchvision": {"cuda": "12.1"}}
     installed({"builds": builds}, torch="2.2.1+cpu", torchvision="0.17.1")
     answering(torchvision=Answer(None, BROKEN_PAIR), timm=Answer(None, BROKEN_PAIR))
     checks, error = examine(tmp_path)
@@ -92,6 +99,11 @@ def test_a_torchvision_for_cuda_beside_a_torch_for_the_cpu_is_told_with_the_pair
         ("OSError: libcudnn.so.9: cannot open shared object file", "libcudnn.so.9"),
         ("ImportError: libGL.so.1: cannot open shared object file", "OpenCV with windows"),
         ("ImportError: x.so: undefined symbol: _ZN2", "was not built for torch"),
+        (
+            "RuntimeError: Detected that PyTorch and torchvision were compiled with different CUDA "
+            "major versions.",
+            "was not built for torch",
+        ),
         ("RuntimeError: The NVIDIA driver on your system is too old", "driver is too old"),
         ("RuntimeError: CUDA error: no kernel image is available", "this GPU's generation"),
         ("Python crashed (signal 4, SIGILL)", "this processor does not have"),

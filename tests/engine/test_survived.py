@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ecotui.engine import reliving, survived
+from ecotui.engine.probing import is_accelerator_likely
 from ecotui.engine.survived import Survived
 from tests.engine.examining import first_on_path, put_package
 
@@ -67,7 +68,7 @@ BEGIN = (
 )
 
 needs_linux = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or reliving.is_accelerator_likely(),
+    not sys.platform.startswith("linux") or is_accelerator_likely(),
     reason="a child always goes first on other systems, and where there is an accelerator",
 )
 

@@ -18,12 +18,16 @@ from pathlib import Path
 
 import pytest
 
+from ecotui.engine.versions import fitting_torchvision
 from ecotui.errors import ExitCode
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PACKAGES = Path(sysconfig.get_paths()["purelib"])
 TORCH_PARTS = {"torch", "functorch", "torchgen"}
+CPU_TORCH = "2.13.0+cpu"
+LIMIT_SECONDS = 30.0
+"""For the doctor, whatever is broken."""
 ROOM_FOR_TORCH_BYTES = 12_000_000_000
 Layered = Callable[..., "Environment"]
 
@@ -53,6 +57,16 @@ class Environment:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"NO INDEX: pip cannot install {words[-1]}: {done.stderr[-300:]}")
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run this Python."""
+        argv = [self.python, *words]
+        return subprocess.run(argv, cwd=self.place, capture_output=True, text=True, check=False)
+
+    def has(self, package: str) -> bool:
+        """Say whether an index has a package, without installing it."""
+        done = self.run("-m", "pip", "download", "-q", "--no-deps", "-d", str(self.place), package)
+        return done.returncode == 0
 
     def put_torch(self, source: str) -> None:
         """Write a torch of our own, with the record of an installed one."""
@@ -111,8 +125,6 @@ def test_the_layer_alone_is_sound(layered: Layered) -> None:
 
 
 def test_a_torchvision_of_another_torch(layered: Layered) -> None:
-    # A torch for the CPU with a torchvision for CUDA says the same; pip would need a second
-    # index for it, a torchvision of another release it finds in the usual one.
     environment = layered("torchvision", "torchvision.libs")
     torch, fitting, other = pair()
     environment.pip("--no-deps", f"torchvision=={other}")
@@ -128,6 +140,39 @@ def test_a_torchvision_of_another_torch(layered: Layered) -> None:
         return
     lines = environment.doctor("--fix", "--yes", code=ExitCode.DONE)
     assert lines[-1] == f"mended: no check fails any more; torchvision {other} -> {fitting}"
+
+
+def test_a_torch_for_the_cpu_with_a_torchvision_for_cuda(layered: Layered) -> None:
+    environment = layered(*TORCH_PARTS, "torchvision", "torchvision.libs")
+    torch, torchvision = CPU_TORCH, fitting_torchvision(CPU_TORCH).partition("+")[0]
+    environment.pip("--no-deps", f"torch=={torch}")
+    environment.pip("--no-deps", torchvision)
+    told = environment.run("-c", "import torchvision")
+    if "operator torchvision::nms does not exist" not in told.stderr:
+        pytest.skip(
+            f"NO CUDA BUILD: {torchvision} works beside torch {torch}: {told.stderr[-300:]}"
+        )
+    began = time.monotonic()
+    lines = environment.doctor(code=ExitCode.ENVIRONMENT)
+    assert time.monotonic() - began < LIMIT_SECONDS
+    version = torchvision.partition("==")[2]
+    assert lines[0].startswith(f"fail: torchvision {version} was not built for torch {torch} (one ")
+    assert "beside one for the CPU" in lines[0]
+    assert "operator torchvision::nms does not exist" in lines[0]
+    assert "the same release and build (CPU or CUDA)" in lines[1]
+    assert remedy(lines) == (
+        f"{environment.python} -m pip install --force-reinstall --no-deps {torchvision}+cpu"
+    )
+    # An index without this build leaves everything as it was.
+    before = environment.run("-m", "pip", "freeze").stdout
+    code = ExitCode.DONE if environment.has(f"{torchvision}+cpu") else ExitCode.ENVIRONMENT
+    last = environment.doctor("--fix", "--yes", code=code)[-1]
+    if code == ExitCode.DONE:
+        assert last.startswith("mended: ")
+        return
+    assert last.startswith("undone: step 1 failed")
+    assert "as they were, file by file" in last
+    assert environment.run("-m", "pip", "freeze").stdout == before
 
 
 def test_no_torch_at_all(layered: Layered) -> None:
