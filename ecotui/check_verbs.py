@@ -108,7 +108,7 @@ def _interpreter(path: str) -> str:
     found = shutil.which(str(expanded(path)))
     if found is None:
         raise UsageError(
-            f"{visible(path)} is no program",
+            f"{visible(path)} is no program" if path else "no interpreter is named",
             "the path of a Python interpreter, 3.8 or later",
             "ecotui doctor --python path/to/environment/bin/python",
         )

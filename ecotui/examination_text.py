@@ -18,11 +18,14 @@ def examination_lines(state: RunState) -> list[str]:
     """Return all findings, worst first, and at the end how the examination ended."""
     checks = [check for check in state.checks if check.layer == 1]
     lines = report_lines(state)
-    # Once more where the eye is after a long list.
-    closing = verdict_lines(state, SOUND)
-    if any(check.verdict == "fail" for check in checks) and len(lines) > 1:
-        closing[-1] += f", of {counted(len(checks), 'check')}; the first cause is told above, first"
-    return [*lines, *closing]
+    failures = _causes_first([check for check in checks if check.verdict == "fail"])
+    *before, closing = verdict_lines(state, SOUND)
+    if not failures:
+        return [*lines, *before, closing]
+    # Once more where the eye is after a list that is longer than the terminal.
+    first = failures[0]
+    again = [f"the first cause: {visible(first.what)}", f"  to fix: {visible(first.remedy)}"]
+    return [*lines, *before, *again, f"{closing}, of {counted(len(checks), 'check')}"]
 
 
 def report_lines(state: RunState) -> list[str]:

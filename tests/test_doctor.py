@@ -109,6 +109,9 @@ def test_the_cause_is_in_the_first_line_with_its_remedy(place: Path, broken: Put
     assert lines[4].startswith("  source: ")
     # The healthy ones beside it are not hidden.
     assert [line for line in lines if line.startswith("pass: PyTorch ")]
+    # Once more at the end, where a terminal shows it.
+    assert lines[-3] == f"the first cause: {lines[0].removeprefix('fail: ')}"
+    assert lines[-2] == lines[2]
     assert "failed, of" in lines[-1]
     assert entries(place) == ["photos", "tiny.toml"]
 
@@ -175,6 +178,7 @@ def test_what_is_no_interpreter_is_a_mistake_of_use(place: Path) -> None:
     done = ecotui("doctor", "--python", "nowhere/python")
     assert done.returncode == ExitCode.USAGE
     assert "nowhere/python is no program" in done.stderr
+    assert "no interpreter is named" in ecotui("doctor", "--python", "").stderr
     done = ecotui("doctor", "--python", "/bin/cat")
     assert done.returncode == ExitCode.ENVIRONMENT
     assert "/bin/cat does not answer as Python" in done.stdout.splitlines()[0]

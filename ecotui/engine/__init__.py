@@ -9,6 +9,7 @@ Floors inside, each importing only from those below it:
     assembly, saving                        all parts of a run; what is saved when
     evaluate, guards
     control, environment, train_state, machine, known_causes
+    reliving                                the same without a child, where one survived before
     versions, probing                       what diagnose measures
     checkpoint, tensors, data, model, optim, loss, compute, meter, verdicts
     emit, input_spec, randomness
