@@ -16,8 +16,8 @@ from ecotui.engine.compute import (
     probe_capabilities,
     supports_fused,
 )
-from ecotui.resolved_config import ResolvedConfig
 from ecotui.errors import EnvironmentFaultError, ExitCode
+from ecotui.resolved_config import ResolvedConfig
 
 CPU = Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=4)
 MAC = Capabilities(num_cuda=0, has_mps=True, cuda_has_bf16=False, num_cpus=8)

@@ -8,8 +8,8 @@ import torch
 
 from ecotui.engine.compute import supports_fused
 from ecotui.engine.optim import learning_rate, make_optimizer, make_schedule
-from ecotui.resolved_config import ResolvedTrain
 from ecotui.errors import UsageError
+from ecotui.resolved_config import ResolvedTrain
 
 
 def network() -> torch.nn.Module:

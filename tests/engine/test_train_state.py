@@ -16,8 +16,8 @@ from ecotui.engine.compute import Capabilities, choose_compute, make_scaler
 from ecotui.engine.model import make_ema
 from ecotui.engine.optim import make_optimizer, make_schedule
 from ecotui.engine.restoring import restore
-from ecotui.resolved_config import ResolvedConfig, ResolvedTrain
 from ecotui.engine.train_state import LoopState, Trainable, collect_files
+from ecotui.resolved_config import ResolvedConfig, ResolvedTrain
 
 CPU = Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
 
