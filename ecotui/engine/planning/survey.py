@@ -16,6 +16,7 @@ from ecotui.engine.planning.fitting import Trial, pass_line
 from ecotui.engine.planning.memory import Room, release_freed, room_on
 from ecotui.engine.planning.rehearsal import Rehearsal, Scored
 from ecotui.engine.planning.throughput import Pace
+from ecotui.text import listed
 
 QUICK_SECONDS = 2.0
 """Of the quick form: what nobody minds to wait before hours of training."""
@@ -105,12 +106,13 @@ def survey(
 def own_trial(parts: Parts, found: Survey) -> Trial | None:
     """Return what a pass of the run's micro-batch takes: measured, or from the fit."""
     size = parts.compute.micro_batch_size
-    measured = found.exploration.of(size)
-    line = pass_line(found.exploration.trials)
-    if measured is not None or line is None:
+    measured, trials = found.exploration.of(size), found.exploration.trials
+    if measured is not None or not trials:
         return measured
-    update_seconds = found.exploration.trials[-1].update_seconds
-    return Trial(size, found.exploration.peak_bytes(size), line.at(size), update_seconds)
+    line, last = pass_line(trials), trials[-1]
+    # From one size alone: each image costs the same, which is on the safe side.
+    seconds = last.pass_seconds * size / last.size if line is None else line.at(size)
+    return Trial(size, found.exploration.peak_bytes(size), seconds, last.update_seconds)
 
 
 def sizes_to_measure(micro: int, batch_size: int, *, is_full: bool) -> list[int]:
@@ -145,9 +147,10 @@ def _measure_sizes(
     found.exploration = explorer.explore(sizes)
     if found.exploration.limit == "time":
         tried = [str(each.size) for each in found.exploration.trials]
+        what = "memory and speed" if len(tried) > 1 else "the speed"
         found.notes.append(
-            f"memory and speed of a micro-batch of {micro} are extrapolated from "
-            f"{' and '.join(tried)}, as there was no time for more"
+            f"{what} of a micro-batch of {micro} extrapolated from {listed(tried)}: "
+            "there was no time for more (--set preflight.level=full takes it)"
         )
 
 
