@@ -43,7 +43,7 @@ class Exploration:
         if measured is not None:
             return measured.peak_bytes
         line = memory_line(self.trials)
-        return None if line is None else int(line.at(size))
+        return None if line is None else round(line.at(size))
 
     def add(self, trial: Trial) -> None:
         """Keep a trial in order of size."""

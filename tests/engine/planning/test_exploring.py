@@ -72,14 +72,14 @@ def test_a_size_that_is_no_faster_ends_the_search() -> None:
 
 
 def test_a_size_that_takes_longer_than_is_left_is_not_begun() -> None:
-    bench = Bench(lambda size: float(size))
+    bench = Bench(float)
     found = explorer(bench, seconds=60.0).explore(doubling())
     assert bench.tried == [8, 16]
     assert found.limit == "time"
 
 
 def test_two_passes_a_step_count_twice_in_time() -> None:
-    bench = Bench(lambda size: float(size))
+    bench = Bench(float)
     found = explorer(bench, seconds=60.0, batch_size=512).explore(doubling())
     assert bench.tried == [8]
     assert found.limit == "time"

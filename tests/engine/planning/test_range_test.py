@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -32,11 +32,9 @@ def test_the_longest_fall_falls_and_none_is_longer(losses: list[int]) -> None:
     fall = longest_fall([float(loss) for loss in losses])
     values = [losses[place] for place in fall]
     assert fall == sorted(set(fall))
-    assert all(one > other for one, other in zip(values, values[1:], strict=False))
+    assert all(one > other for one, other in pairwise(values))
     longer = combinations(losses, len(fall) + 1)
-    assert not any(
-        all(one > other for one, other in zip(found, found[1:], strict=False)) for found in longer
-    )
+    assert not any(all(one > other for one, other in pairwise(found)) for found in longer)
 
 
 def rates() -> list[float]:
