@@ -97,11 +97,12 @@ def _decide_batch_size(
     told = parts.compute.micro_batch_size
     # Whoever sets the micro-batch, or MPS, which is safe with little only, has set the pace.
     if told != parts.config.train.batch_size:
-        size = min(most, max(told, told * (DEFAULT_BATCH_SIZE // told)))
+        told = min(told, most)
+        size = told * max(1, min(most, DEFAULT_BATCH_SIZE) // told)
         decision.notes.append(
             f"train.batch_size = {size}: the usual one, as the micro-batch of {told} sets the pace"
         )
-        _take(parts, size, min(told, size))
+        _take(parts, size, told)
         return
     chosen: Trial | None = None
     try:
