@@ -35,7 +35,7 @@ def everything_of(parts: Parts) -> Everything:
     found |= {f"wants {name}": each.requires_grad for name, each in network.named_parameters()}
     found["record"] = captured.record
     found["python"] = random.getstate()
-    found["numpy"] = np.random.get_state()[1].tobytes()  # type: ignore[union-attr]
+    found["numpy"] = np.random.get_state(legacy=True)[1].tobytes()
     found["rates"] = [group["lr"] for group in parts.trainable.optimizer.param_groups]
     return found
 

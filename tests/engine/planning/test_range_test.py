@@ -93,7 +93,9 @@ def test_weights_buffers_optimizer_average_and_generators_are_bit_equal_afterwar
     harness: Harness,
 ) -> None:
     parts = assembled(harness, train={"ema": True, "freeze_epochs": 1}, model={"drop_rate": 0.5})
-    random.seed(3), np.random.seed(4), torch.manual_seed(5)  # type: ignore[func-returns-value]
+    random.seed(3)
+    np.random.seed(4)
+    torch.manual_seed(5)
     before = everything_of(parts)
     curve = run_range_test(parts, Budget(1e9, lambda: None), step_seconds=0.001)
     assert len(curve.losses) >= FEWEST_STEPS
