@@ -27,22 +27,29 @@ class Exploration:
         trials: Of the sizes that fitted.
         limit: What ended it.
         refused: The smallest size that does not fit, measured or predicted.
+        beyond: What that one took, where it ran but left less than the margin.
     """
 
     trials: list[Trial] = field(default_factory=list)
     limit: Limit = "none"
     refused: int | None = None
+    beyond: Trial | None = None
 
     def of(self, size: int) -> Trial | None:
         """Return the trial of a size, if it was measured."""
-        return next((each for each in self.trials if each.size == size), None)
+        return next((each for each in self.all_trials if each.size == size), None)
+
+    @property
+    def all_trials(self) -> list[Trial]:
+        """Every size that ran, within the limit or not."""
+        return self.trials if self.beyond is None else [*self.trials, self.beyond]
 
     def peak_bytes(self, size: int) -> int | None:
         """Return the memory of a step of some size: measured, or from the fit."""
         measured = self.of(size)
         if measured is not None:
             return measured.peak_bytes
-        line = memory_line(self.trials)
+        line = memory_line(self.all_trials)
         return None if line is None else round(line.at(size))
 
     def add(self, trial: Trial) -> None:
@@ -101,7 +108,7 @@ class Explorer:
         trial = self.rehearsal.measure(size, self.budget, batch_size=batch_size, steps=self.steps)
         self.on_trial()
         if trial is None or not self.room.holds(trial.peak_bytes):
-            found.limit, found.refused = "memory", size
+            found.limit, found.refused, found.beyond = "memory", size, trial
             return None
         found.add(trial)
         return trial

@@ -24,8 +24,8 @@ from ecotui.engine.planning.survey import (
     FULL,
     QUICK,
     QUICK_SECONDS,
-    TRIALS,
     Survey,
+    num_measurements,
     survey,
 )
 from ecotui.engine.planning.throughput import Pace
@@ -76,7 +76,8 @@ def propose(
     effort = FULL if preflight.level == "full" else QUICK
     whole = max(0.0, preflight.budget_seconds - decision.seconds)
     budget = Budget(whole if effort.is_full else min(QUICK_SECONDS, whole), poll)
-    with span(emit, "plan", total=TRIALS, unit="measurements") as stage:
+    total = num_measurements(parts, effort, decision.exploration)
+    with span(emit, "plan", total=total, unit="measurements") as stage:
         try:
             found = survey(parts, budget, effort, stage, decision.exploration)
         except PROBE_FAILURES as error:
@@ -85,8 +86,8 @@ def propose(
             return None
         plan = _plan(parts, run, found, decision)
         plan = plan.model_copy(update={"seconds": decision.seconds + budget.spent_seconds})
-        stage.done = TRIALS
-    for finding in _shortages(plan):
+        stage.done = total
+    for finding in _shortages(plan, found):
         emit(finding)
     if plan.settings:
         write_whole(run.plan, plan.settings.encode())
@@ -279,7 +280,7 @@ def _check(config: ResolvedConfig, text: str) -> None:
     ResolvedConfig.model_validate(table)
 
 
-def _shortages(plan: PlanProposed) -> list[CheckReported]:
+def _shortages(plan: PlanProposed, measured: Survey) -> list[CheckReported]:
     """Return a warning for what will not be enough."""
     found: list[CheckReported] = []
     if 0 < plan.disk_free_bytes < plan.disk_needed_bytes:
@@ -296,13 +297,18 @@ def _shortages(plan: PlanProposed) -> list[CheckReported]:
             )
         )
     limit, peak = plan.memory_limit_bytes, plan.peak_memory_bytes
-    if limit is not None and peak is not None and peak > limit:
+    refused = measured.exploration.refused
+    is_refused = refused is not None and refused <= plan.micro_batch_size
+    if is_refused or not measured.room.holds(peak):
+        takes = "more than there is" if peak is None else bytes_size(peak)
+        usable = "" if limit is None else f", {bytes_size(limit)} may be used"
         found.append(
             CheckReported(
                 check="plan_memory",
                 layer=3,
                 verdict="warn",
-                what=f"a step takes {bytes_size(peak)} of memory, {bytes_size(limit)} may be used",
+                what=f"a step with {plan.micro_batch_size} images a pass takes {takes} of "
+                f"memory{usable}",
                 expected=f"a step that leaves {plan.margin_fraction:.0%} of the memory free",
                 remedy="lower train.micro_batch_size (the batch stays the same), or set "
                 "train.batch_size = 'auto'",

@@ -21,9 +21,6 @@ from ecotui.text import listed
 QUICK_SECONDS = 2.0
 """Of the quick form: what nobody minds to wait before hours of training."""
 
-TRIALS = 5
-"""Measurements that are told as progress: sizes, validation, reading, workers, disk."""
-
 SMALLEST_SIZE = 2
 """BatchNorm cannot train on one image."""
 
@@ -98,15 +95,28 @@ def survey(
             stage.advance()
     finally:
         release_freed()
-    _measure_reading(parts, found, budget, effort)
-    stage.advance()
+    _measure_reading(parts, found, budget, effort, stage.advance)
     return found
+
+
+def num_measurements(parts: Parts, effort: Effort, known: Exploration | None) -> int:
+    """Return how many measurements a survey has, for its progress; some may be left out."""
+    micro = parts.compute.micro_batch_size
+    if known is not None and known.of(micro) is not None:
+        sizes = 0
+    elif parts.config.compute.compile:
+        sizes = 1
+    else:
+        batch_size = parts.config.train.batch_size
+        sizes = len(sizes_to_measure(micro, batch_size, is_full=effort.is_full))
+    counts = worker_counts(parts.compute.workers, probe_capabilities().num_cpus)
+    return sizes + 2 + (len(counts) if effort.is_full else 0)
 
 
 def own_trial(parts: Parts, found: Survey) -> Trial | None:
     """Return what a pass of the run's micro-batch takes: measured, or from the fit."""
     size = parts.compute.micro_batch_size
-    measured, trials = found.exploration.of(size), found.exploration.trials
+    measured, trials = found.exploration.of(size), found.exploration.all_trials
     if measured is not None or not trials:
         return measured
     line, last = pass_line(trials), trials[-1]
@@ -169,9 +179,12 @@ def _measure_scoring(
     found.scored = rehearsal.score(size, budget, repeats=effort.steps if effort.is_full else 1)
 
 
-def _measure_reading(parts: Parts, found: Survey, budget: Budget, effort: Effort) -> None:
+def _measure_reading(
+    parts: Parts, found: Survey, budget: Budget, effort: Effort, on_trial: Callable[[], None]
+) -> None:
     trial = own_trial(parts, found)
     alone = images_per_second_alone(parts, budget.part(0.25), most=effort.photos)
+    on_trial()
     if trial is None or alone is None:
         return
     num_processors = probe_capabilities().num_cpus
@@ -185,6 +198,7 @@ def _measure_reading(parts: Parts, found: Survey, budget: Budget, effort: Effort
             left_out.append(workers)
             continue
         rate = images_per_second_with(parts, workers, budget, seconds=effort.worker_seconds)
+        on_trial()
         if rate is not None:
             measured[workers] = rate
     if left_out:
