@@ -300,15 +300,14 @@ def _shortages(plan: PlanProposed, measured: Survey) -> list[CheckReported]:
     refused = measured.exploration.refused
     is_refused = refused is not None and refused <= plan.micro_batch_size
     if is_refused or not measured.room.holds(peak):
-        takes = "more than there is" if peak is None else bytes_size(peak)
+        takes = "does not fit" if peak is None else f"takes {bytes_size(peak)} of memory"
         usable = "" if limit is None else f", {bytes_size(limit)} may be used"
         found.append(
             CheckReported(
                 check="plan_memory",
                 layer=3,
                 verdict="warn",
-                what=f"a step with {plan.micro_batch_size} images a pass takes {takes} of "
-                f"memory{usable}",
+                what=f"a step with {plan.micro_batch_size} images a pass {takes}{usable}",
                 expected=f"a step that leaves {plan.margin_fraction:.0%} of the memory free",
                 remedy="lower train.micro_batch_size (the batch stays the same), or set "
                 "train.batch_size = 'auto'",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
-import numpy as np
 import torch
 
 from ecotui.engine.assembly import Parts, assemble
@@ -34,8 +32,6 @@ def everything_of(parts: Parts) -> Everything:
     found |= {f"mode {name}": module.training for name, module in network.named_modules()}
     found |= {f"wants {name}": each.requires_grad for name, each in network.named_parameters()}
     found["record"] = captured.record
-    found["python"] = random.getstate()
-    found["numpy"] = np.random.get_state(legacy=True)[1].tobytes()
     found["rates"] = [group["lr"] for group in parts.trainable.optimizer.param_groups]
     return found
 
