@@ -18,6 +18,7 @@ from ecotui import headless, session, storage
 from ecotui.config_file import load_config
 from ecotui.errors import UsageError
 from ecotui.examination_text import examination_lines
+from ecotui.foresight_text import settings_lines
 from ecotui.jobs import DiagnoseJob, PreflightJob
 from ecotui.narration import remarks
 from ecotui.paths import RunDir, choose_runs_dir, expanded
@@ -132,13 +133,17 @@ def preflight(
         command = shlex.join(["ecotui", "--headless", reference, *again])
         sound = f"ready to train: {visible(command)}"
         style = headless.choose_style(json=as_json, quiet=False)
-        return _follow(made, style, lambda state: verdict_lines(state, sound))
+        return _follow(made, style, lambda state: _verdict_and_plan(state, sound))
     finally:
         if made.path.exists():
             storage.remove(made)
         if is_new:
             with contextlib.suppress(OSError):  # A run was begun there meanwhile.
                 folder.rmdir()
+
+
+def _verdict_and_plan(state: RunState, sound: str) -> list[str]:
+    return [*verdict_lines(state, sound), *settings_lines(state.outlook.plan)]
 
 
 def _follow(

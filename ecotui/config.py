@@ -19,6 +19,10 @@ DEMO_PREFIX = "demo:"
 
 DEMO_DATA_SETS = ("digits",)
 
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+DEFAULT_BATCH_SIZE = 32
+DEFAULT_LEARNING_RATE = 5e-4
+
 
 class DataConfig(Section):
     """Where the photos are, and how they become samples."""
@@ -123,15 +127,16 @@ class TrainConfig(Section):
     """Passes over the training split, 1 to 100,000."""
     max_steps: Annotated[int, Field(ge=1)] | None = None
     """End after so many optimizer steps at the latest; unset: no limit."""
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 32
-    """Images an optimizer step, 1 to 1,000,000."""
+    batch_size: BatchSize | Literal["auto"] = DEFAULT_BATCH_SIZE
+    """Images an optimizer step, 1 to 1,000,000; `auto`: measured at the start of a new run, the
+    smallest that fits into memory and trains about as fast as any."""
     micro_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Images a forward pass; gradients of several are accumulated to `batch_size`.
     `auto`: all at once, except 2 on MPS."""
     optimizer: Annotated[str, Field(min_length=1)] = "adamw"
     """Any optimizer name that timm knows."""
-    learning_rate: Positive = 5e-4
-    """Peak learning rate."""
+    learning_rate: Positive | Literal["auto"] = DEFAULT_LEARNING_RATE
+    """Peak learning rate; `auto`: found by a range test at the start of a new run."""
     weight_decay: NotNegative = 0.05
     """Weight decay, not applied to biases and norms."""
     momentum: Fraction = 0.9
@@ -174,7 +179,7 @@ class TrainConfig(Section):
                 f"train.freeze_epochs = {self.freeze_epochs} is more than "
                 f"train.epochs = {self.epochs}"
             )
-        if self.min_learning_rate > self.learning_rate:
+        if self.learning_rate != "auto" and self.min_learning_rate > self.learning_rate:
             raise ValueError("train.min_learning_rate is above train.learning_rate")
         return self
 
@@ -217,6 +222,17 @@ class PreflightConfig(Section):
     """How much is checked before training. `off`: nothing, layers 1 to 3 (environment,
     transforms, pre-training check) are switched off; `quick`: the environment, some samples
     and the first batch; `full`: every file as well."""
+    plan: bool = True
+    """Measure what the run will take (memory, time, disk) and propose settings that suit it
+    better: with `quick` in some seconds, with `full` within the budget. Not with `off`."""
+    budget_seconds: Positive = 120.0
+    """Longest time that checks and measurements may take, seconds; they do less where it is
+    short, and say so."""
+
+    @property
+    def plans(self) -> bool:
+        """Whether a plan is made at all."""
+        return self.plan and self.level != "off"
 
 
 class RunConfig(Section):

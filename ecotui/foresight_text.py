@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
+
 from ecotui.plans import AuditFinished, AuditReported, PlanProposed
-from ecotui.text import bytes_size, counted, duration, listed
+from ecotui.text import bytes_size, counted, duration, listed, visible
 
 
 def foresight_lines(event: AuditReported | AuditFinished | PlanProposed) -> list[str]:
@@ -20,6 +23,37 @@ def foresight_lines(event: AuditReported | AuditFinished | PlanProposed) -> list
             ]
         case PlanProposed():
             return _plan(event)
+
+
+def settings_lines(plan: PlanProposed | None) -> list[str]:
+    """Return the settings that a plan proposes, as a fragment of a config; none where it has none.
+
+    Args:
+        plan: None where there is none.
+    """
+    written = [] if plan is None else visible_lines(plan.settings)
+    if not written:
+        return []
+    return ["# settings that would suit it better; put them into the config:", *written]
+
+
+def as_flags(settings: str) -> str:
+    """Return settings written as TOML as flags of the command line; empty where they are none."""
+    try:
+        table = tomllib.loads(settings)
+    except ValueError:
+        return ""
+    return " ".join(
+        f"--set {visible(section)}.{visible(key)}={visible(json.dumps(value))}"
+        for section, values in table.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    )
+
+
+def visible_lines(text: str) -> list[str]:
+    """Return the lines of a text that are not empty, made harmless."""
+    return [visible(line) for line in text.splitlines() if line.strip()]
 
 
 def _finding(event: AuditReported) -> list[str]:
@@ -45,4 +79,6 @@ def _plan(event: PlanProposed) -> list[str]:
         lines.append(f"plan: {bytes_size(event.peak_memory_bytes)}{of} of memory")
     needed, free = bytes_size(event.disk_needed_bytes), bytes_size(event.disk_free_bytes)
     lines.append(f"plan: {needed} on the disk, {free} free")
-    return [*lines, *(f"plan: {note}" for note in event.notes)]
+    lines += [f"plan: {note}" for note in event.notes]
+    flags = as_flags(event.settings)
+    return [*lines, f"plan: this would suit it better: {flags}"] if flags else lines

@@ -82,6 +82,11 @@ class RunDir:
         return self.path / "environment.json"
 
     @property
+    def plan(self) -> Path:
+        """Settings that would suit the run better, to be laid over its config."""
+        return self.path / "plan.toml"
+
+    @property
     def split(self) -> Path:
         """CSV: path, label, split of every sample."""
         return self.path / "split.csv"

@@ -16,6 +16,7 @@ from ecotui.config import RunConfig
 from ecotui.config_faults import Layer, Table, told
 from ecotui.config_file import merge, settings_layer
 from ecotui.errors import UsageError
+from ecotui.resolved_config import undecided
 from ecotui.text import listed, visible
 from ecotui.turns import Exactness
 
@@ -88,6 +89,7 @@ def with_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
         changed = RunConfig.model_validate(table)
     except ValidationError as error:
         raise told(error, [Layer("the run", config.model_dump(), ""), layer]) from None
+    _check_measured(config, changed)
     refused = [each.key for each in differences(config, changed) if not is_allowed(each.key)]
     if refused:
         raise UsageError(
@@ -97,6 +99,17 @@ def with_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
             "leave it out, or start a new run with it: ecotui --headless CONFIG --set ...",
         )
     return changed
+
+
+def _check_measured(config: RunConfig, changed: RunConfig) -> None:
+    """Refuse to measure again what a run has a number for: it would not be the same training."""
+    again = [name for name in undecided(changed) if name not in undecided(config)]
+    if again:
+        raise UsageError(
+            f"train.{again[0]} = 'auto' is for a new run: this one has a number already",
+            "a number",
+            f"--set train.{again[0]}={getattr(config.train, again[0])}",
+        )
 
 
 def is_allowed(key: str) -> bool:

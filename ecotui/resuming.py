@@ -152,7 +152,7 @@ def _advice(run: RunDir, state: RunState, config: RunConfig) -> tuple[str, ...]:
     is_out_of_memory = isinstance(ending, RunFailed) and ending.exit_code == ExitCode.OUT_OF_MEMORY
     is_lost = state.attempt > 0 and (ending is None or isinstance(ending, EngineLost))
     micro = _micro_batch(config)
-    if micro == 1 or not (is_out_of_memory or is_lost):
+    if micro is None or micro == 1 or not (is_out_of_memory or is_lost):
         return ()
     how = "ran out of memory" if is_out_of_memory else "died without a last word"
     why = "" if is_out_of_memory else ", as it does where memory runs out"
@@ -164,17 +164,18 @@ def _advice(run: RunDir, state: RunState, config: RunConfig) -> tuple[str, ...]:
 
 def _half(run: RunDir, config: RunConfig) -> int:
     micro = _micro_batch(config)
-    if micro == 1:
+    if micro is None or micro == 1:
         raise UsageError(
-            f"the micro-batch of {run.run_id} is one image already",
+            f"the micro-batch of {run.run_id} is "
+            + ("one image already" if micro else "yet to be measured"),
             "a micro-batch of two images or more to halve",
             "choose a smaller model or data.image_size in a new run, or --set compute.device=cpu",
         )
     return micro // 2
 
 
-def _micro_batch(config: RunConfig) -> int:
+def _micro_batch(config: RunConfig) -> int | None:
+    """Return the images of a forward pass; None where they were not measured yet."""
     train = config.train
-    if train.micro_batch_size == "auto":
-        return train.batch_size
-    return min(train.micro_batch_size, train.batch_size)
+    known = [size for size in (train.micro_batch_size, train.batch_size) if size != "auto"]
+    return min(known, default=None)

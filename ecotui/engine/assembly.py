@@ -39,6 +39,7 @@ from ecotui.engine.train_state import Trainable
 from ecotui.engine.waiting import while_polling
 from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
 from ecotui.paths import RunDir
+from ecotui.resolved_config import MeasuredSetting, ResolvedConfig, provisional, undecided
 from ecotui.text import visible
 
 MAX_EVENT_CLASSES = 100
@@ -49,14 +50,15 @@ class Parts:
     """What the training loop works with; all but the configuration stays what it is.
 
     Attributes:
-        config: Resolved: no `auto` is left. Exchanged where a setting changes in mid-run.
+        config: No `auto` is left in it. Exchanged where a setting changes in mid-run.
         trainable: What changes while training.
         forward: The network, compiled where that was asked for.
         test_loader: None where the data has no test split.
         supervision: Of the loaders: who is called while they wait, and when they fail.
+        undecided: Settings whose number is provisional, until it is measured.
     """
 
-    config: RunConfig
+    config: ResolvedConfig
     index: DataIndex
     built: BuiltModel
     compute: Compute
@@ -70,6 +72,7 @@ class Parts:
     val_loader: EvalLoader
     test_loader: EvalLoader | None
     supervision: Supervision
+    undecided: tuple[MeasuredSetting, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -106,6 +109,23 @@ class Parts:
         """
         return epoch * self.train_loader.steps_per_epoch + batch
 
+    def exchange(self, config: ResolvedConfig, compute: Compute) -> None:
+        """Take another batch size or learning rate before the training has begun.
+
+        What depends on them is built anew; network and optimizer stay the objects they are.
+
+        Args:
+            config: With the numbers chosen.
+            compute: With the micro-batch chosen.
+        """
+        self.close()
+        self.config, self.compute = config, compute
+        self.train_loader, self.val_loader, self.test_loader = _loaders(
+            config, self.index, self.transforms, compute, self.supervision
+        )
+        steps = self.train_loader.steps_per_epoch
+        self.schedule = make_schedule(self.trainable.optimizer, config.train, steps_per_epoch=steps)
+
     def close(self) -> None:
         """End the loaders' workers."""
         for loader in (self.train_loader, self.val_loader, self.test_loader):
@@ -137,7 +157,8 @@ def assemble(
     Emits:
         SetupAdvanced, LogWritten, HealthAlerted.
     """
-    compute = choose_compute(config, probe_capabilities())
+    numbered = provisional(config, num_train=len(index.splits["train"]))
+    compute = choose_compute(numbered, probe_capabilities())
     apply_process_settings(compute, config.compute)
     emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
     torch.manual_seed(derive_seed(config.train.seed, "weights"))
@@ -154,8 +175,10 @@ def assemble(
             )
         )
     check_known(config.guards.silenced)
-    resolved = _resolve(config, index, built, compute)
-    return _join(resolved, index, built, compute)
+    resolved = _resolve(numbered, index, built, compute)
+    parts = _join(resolved, index, built, compute)
+    parts.undecided = undecided(config)
+    return parts
 
 
 def _built(
@@ -214,11 +237,12 @@ def announce(parts: Parts) -> RunStarted:
 
 def _stages(parts: Parts) -> tuple[str, ...]:
     before = {"off": (), "quick": ("preflight",), "full": ("audit", "preflight")}
+    planned = ("plan",) if parts.config.preflight.plans else ()
     after = () if parts.test_loader is None else ("test",)
-    return (*before[parts.config.preflight.level], "train", "validate", *after)
+    return (*before[parts.config.preflight.level], *planned, "train", "validate", *after)
 
 
-def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:
+def _join(config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:
     train, network = config.train, built.network
     network = network.to(compute.device)
     if compute.channels_last:
@@ -267,7 +291,7 @@ def _compiled(network: nn.Module) -> nn.Module:
 
 
 def _loaders(
-    config: RunConfig,
+    config: ResolvedConfig,
     index: DataIndex,
     transforms: Transforms,
     compute: Compute,
@@ -302,7 +326,9 @@ def _loaders(
     return train_loader, evaluation("val"), test_loader
 
 
-def _resolve(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> RunConfig:
+def _resolve(
+    config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute
+) -> ResolvedConfig:
     """Return the configuration with everything that `auto` chose."""
     spec, train = built.spec, config.train
     changes = {
@@ -327,4 +353,4 @@ def _resolve(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Co
     table = config.model_dump()
     for section, values in changes.items():
         table[section].update(values)
-    return RunConfig.model_validate(table)
+    return ResolvedConfig.model_validate(table)

@@ -12,6 +12,7 @@ from ecotui.engine.emit import Emit
 from ecotui.engine.exactness import config_facts
 from ecotui.events import ConfigChanged
 from ecotui.paths import RunDir
+from ecotui.resolved_config import ResolvedConfig
 from ecotui.resume_settings import differences
 
 
@@ -59,7 +60,7 @@ class Changes:
         state_changes(old, new, step=step, why=why, emit=self._emit)
 
 
-def changed(config: RunConfig, section: str, values: dict[str, Any]) -> RunConfig:
+def changed(config: ResolvedConfig, section: str, values: dict[str, Any]) -> ResolvedConfig:
     """Return a configuration with other values in a section.
 
     Raises:
@@ -67,7 +68,7 @@ def changed(config: RunConfig, section: str, values: dict[str, Any]) -> RunConfi
     """
     table = config.model_dump()
     table[section].update(values)
-    return RunConfig.model_validate(table)
+    return ResolvedConfig.model_validate(table)
 
 
 def state_changes(old: RunConfig, new: RunConfig, *, step: int, why: str, emit: Emit) -> None:

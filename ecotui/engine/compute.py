@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import torch
 
-from ecotui.config import ComputeConfig, RunConfig
+from ecotui.config import ComputeConfig
 from ecotui.errors import EnvironmentFaultError
+from ecotui.resolved_config import ResolvedConfig
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -100,7 +101,7 @@ def probe_capabilities() -> Capabilities:
     )
 
 
-def choose_compute(config: RunConfig, capabilities: Capabilities) -> Compute:
+def choose_compute(config: ResolvedConfig, capabilities: Capabilities) -> Compute:
     """Turn every `auto` of the compute settings into a choice.
 
     Raises:
@@ -222,7 +223,7 @@ def _choose_workers(config: ComputeConfig, kind: str, capabilities: Capabilities
     return max(0, min(_MAX_AUTO_WORKERS, spare))
 
 
-def _choose_micro_batch(config: RunConfig, kind: str, told: list[str]) -> int:
+def _choose_micro_batch(config: ResolvedConfig, kind: str, told: list[str]) -> int:
     asked, batch_size = config.train.micro_batch_size, config.train.batch_size
     if config.model.gradient_checkpointing and kind == "mps":
         told.append("gradient checkpointing is known to be unstable on MPS")

@@ -9,8 +9,8 @@ from timm.optim import create_optimizer_v2, list_optimizers
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
-from ecotui.config import TrainConfig
 from ecotui.errors import UsageError
+from ecotui.resolved_config import ResolvedTrain
 from ecotui.text import listed, nearest, visible
 
 FUSED_CLASSES: dict[str, type[torch.optim.Optimizer]] = {
@@ -35,14 +35,14 @@ class Schedule:
     """
 
     def __init__(
-        self, optimizer: torch.optim.Optimizer, config: TrainConfig, *, steps_per_epoch: int
+        self, optimizer: torch.optim.Optimizer, config: ResolvedTrain, *, steps_per_epoch: int
     ) -> None:
         self._optimizer = optimizer
         self._steps_per_epoch = steps_per_epoch
         self._step = 0
         self.follow(config)
 
-    def follow(self, config: TrainConfig) -> None:
+    def follow(self, config: ResolvedTrain) -> None:
         """Take another plan, at the same place: the next step has the rate it asks for there."""
         self._rate = config.learning_rate
         for group in self._optimizer.param_groups:
@@ -62,7 +62,7 @@ class Schedule:
 
 
 def make_optimizer(
-    network: nn.Module, config: TrainConfig, *, fused: bool
+    network: nn.Module, config: ResolvedTrain, *, fused: bool
 ) -> torch.optim.Optimizer:
     """Return a timm optimizer over all parameters, biases and norms without weight decay.
 
@@ -103,13 +103,15 @@ def make_optimizer(
 
 
 def make_schedule(
-    optimizer: torch.optim.Optimizer, config: TrainConfig, *, steps_per_epoch: int
+    optimizer: torch.optim.Optimizer, config: ResolvedTrain, *, steps_per_epoch: int
 ) -> Schedule:
     """Return the schedule, set to the first step; the rate changes every step."""
     return Schedule(optimizer, config, steps_per_epoch=steps_per_epoch)
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int) -> Any:
+def _scheduler(
+    optimizer: torch.optim.Optimizer, config: ResolvedTrain, steps_per_epoch: int
+) -> Any:
     """Return timm's scheduler, or None for a constant rate."""
     if config.scheduler == "none":
         return None

@@ -23,6 +23,7 @@ from ecotui.text import visible
 
 if TYPE_CHECKING:
     from ecotui.engine.data.index import DataIndex
+    from ecotui.engine.planning.deciding import Decision
     from ecotui.engine.trainer import Trainer
 
 RESUMED_WITH = "flags of the resumption"
@@ -66,6 +67,7 @@ def train(
     from ecotui.engine.changes import Changes  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers, list_steps  # noqa: PLC0415
     from ecotui.engine.offload import Offload  # noqa: PLC0415
+    from ecotui.engine.planning.deciding import decide  # noqa: PLC0415
     from ecotui.engine.requests import Requests  # noqa: PLC0415
     from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
     from ecotui.engine.saving import Saver  # noqa: PLC0415
@@ -76,6 +78,7 @@ def train(
     has_state = is_resumed and bool(list_steps(run.checkpoints))
     parts = assemble(config, index, emit, lambda: control.poll(last_step), has_state=has_state)
     try:
+        decision = decide(parts, lambda: control.poll(last_step), emit)
         record(parts, run, findings)
         clear_leftovers(run.checkpoints)
         emit(announce(parts))
@@ -95,7 +98,7 @@ def train(
         offload = Offload(parts.trainable, parts.compute.device)
         control.open_desk(Requests(trainer, Changes(parts, run, facts, emit), offload))
         try:
-            return _finish(trainer, emit)
+            return _finish(trainer, decision, emit)
         finally:
             saver.finish()
     finally:
@@ -108,6 +111,8 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     _diagnose_quickly(config, run.path.parent.parent, control, emit)
     index = _read_data(config, control, emit)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
+    from ecotui.engine.planning.deciding import decide  # noqa: PLC0415
+    from ecotui.engine.planning.proposal import propose  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
 
     control.poll(0)
@@ -115,9 +120,12 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     level = config.preflight.model_copy(update={"level": "full" if is_full else "quick"})
     parts = assemble(config, index, emit, lambda: control.poll(0))
     try:
+        decision = decide(parts, lambda: control.poll(0), emit)
         stages = ("audit", "preflight") if is_full else ("preflight",)
-        emit(announce(parts).model_copy(update={"stages": stages}))
+        planned = ("plan",) if level.plans else ()
+        emit(announce(parts).model_copy(update={"stages": (*stages, *planned)}))
         preflight(parts, level, control, emit)
+        propose(parts, run, lambda: control.poll(0), emit, preflight=level, decision=decision)
     finally:
         parts.close()
 
@@ -179,13 +187,24 @@ def _import_libraries(control: Control) -> None:
             ) from error
 
 
-def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
+def _finish(trainer: Trainer, decision: Decision, emit: Emit) -> ExitCode:
     from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
+    from ecotui.engine.planning.proposal import propose  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
+    from ecotui.engine.train_state import LoopState  # noqa: PLC0415
 
     loop, saver, control = trainer.loop, trainer.saver, trainer.control
     try:
         preflight(trainer.parts, trainer.parts.config.preflight, control, emit)
+        if loop == LoopState():  # a later attempt is not borrowed from
+            propose(
+                trainer.parts,
+                trainer.run,
+                lambda: control.poll(loop.step),
+                emit,
+                preflight=trainer.parts.config.preflight,
+                decision=decision,
+            )
         why = trainer.train()
     except StopRequested as stop:
         saved = saver.finish() if stop.is_saved else trainer.save(stop.saves_as)

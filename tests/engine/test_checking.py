@@ -71,7 +71,7 @@ def test_a_run_may_go_without_being_examined(harness: Harness, answering: Answer
     assert not [check for check in of(CheckReported, events) if check.layer < 4]
 
 
-@pytest.mark.parametrize(("level", "stages"), [("off", 1), ("quick", 1), ("full", 2)])
+@pytest.mark.parametrize(("level", "stages"), [("off", 2), ("quick", 2), ("full", 3)])
 def test_the_preflight_job_looks_and_trains_nothing(
     harness: Harness, level: str, stages: int
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from ecotui.config import RunConfig
 from ecotui.engine.compute import (
     Capabilities,
     choose_compute,
@@ -18,6 +17,7 @@ from ecotui.engine.compute import (
     supports_fused,
 )
 from ecotui.errors import EnvironmentFaultError, ExitCode
+from ecotui.resolved_config import ResolvedConfig
 
 CPU = Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=4)
 MAC = Capabilities(num_cuda=0, has_mps=True, cuda_has_bf16=False, num_cpus=8)
@@ -25,8 +25,8 @@ GPU = Capabilities(num_cuda=2, has_mps=False, cuda_has_bf16=True, num_cpus=16)
 OLD_GPU = Capabilities(num_cuda=1, has_mps=False, cuda_has_bf16=False, num_cpus=16)
 
 
-def config(**sections: dict[str, Any]) -> RunConfig:
-    return RunConfig.model_validate({"data": {"root": "x"}, **sections})
+def config(**sections: dict[str, Any]) -> ResolvedConfig:
+    return ResolvedConfig.model_validate({"data": {"root": "x"}, **sections})
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ecotui.config import RunConfig
 from ecotui.engine.compute import Capabilities, choose_compute
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.evaluate import Evaluation, as_json, evaluate, shown_classes
 from ecotui.events import ClassScore
+from ecotui.resolved_config import ResolvedConfig
 
 COMPUTE = choose_compute(
-    RunConfig(), Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
+    ResolvedConfig(), Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
 )
 
 

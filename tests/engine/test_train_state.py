@@ -11,13 +11,13 @@ import pytest
 import timm
 import torch
 
-from ecotui.config import RunConfig, TrainConfig
 from ecotui.engine import checkpoint
 from ecotui.engine.compute import Capabilities, choose_compute, make_scaler
 from ecotui.engine.model import make_ema
 from ecotui.engine.optim import make_optimizer, make_schedule
 from ecotui.engine.restoring import restore
 from ecotui.engine.train_state import LoopState, Trainable, collect_files
+from ecotui.resolved_config import ResolvedConfig, ResolvedTrain
 
 CPU = Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
 
@@ -25,10 +25,10 @@ CPU = Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
 def make(optimizer: str, seed: int) -> tuple[Trainable, Any]:
     torch.manual_seed(seed)
     network = timm.create_model("test_resnet", num_classes=3, drop_rate=0.3)
-    config = TrainConfig(optimizer=optimizer, learning_rate=0.01, ema=True, layer_decay=0.9)
+    config = ResolvedTrain(optimizer=optimizer, learning_rate=0.01, ema=True, layer_decay=0.9)
     built = make_optimizer(network, config, fused=False)
     schedule = make_schedule(built, config, steps_per_epoch=4)
-    scaler = make_scaler(choose_compute(RunConfig(), CPU))
+    scaler = make_scaler(choose_compute(ResolvedConfig(), CPU))
     return Trainable(network, make_ema(network, config), built, scaler), schedule
 
 
