@@ -216,7 +216,14 @@ class PreflightConfig(Section):
     level: Literal["off", "quick", "full"] = "quick"
     """How much is checked before training. `off`: nothing, layers 1 to 3 (environment,
     transforms, pre-training check) are switched off; `quick`: the environment, some samples
-    and the first batch; `full`: every file as well."""
+    and the first batch; `full`: every file as well, and more samples for longer."""
+    budget_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 120.0
+    """Longest time for it, seconds, up to a day; what there is no time for is left out and named.
+    """
+    skip: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of checks or parts to leave out (docs/preflight.md has them all)."""
+    accept: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of checks whose warnings are accepted: they are told as notes. An error cannot be."""
 
 
 class RunConfig(Section):

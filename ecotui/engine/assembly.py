@@ -39,6 +39,7 @@ from ecotui.engine.train_state import Trainable
 from ecotui.engine.waiting import while_polling
 from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
 from ecotui.paths import RunDir
+from ecotui.preflight_register import check_known as check_known_checks
 from ecotui.text import visible
 
 MAX_EVENT_CLASSES = 100
@@ -154,6 +155,8 @@ def assemble(
             )
         )
     check_known(config.guards.silenced)
+    check_known_checks(config.preflight.skip, "preflight.skip")
+    check_known_checks(config.preflight.accept, "preflight.accept")
     resolved = _resolve(config, index, built, compute)
     return _join(resolved, index, built, compute)
 
@@ -215,7 +218,9 @@ def announce(parts: Parts) -> RunStarted:
 def _stages(parts: Parts) -> tuple[str, ...]:
     before = {"off": (), "quick": ("preflight",), "full": ("audit", "preflight")}
     after = () if parts.test_loader is None else ("test",)
-    return (*before[parts.config.preflight.level], "train", "validate", *after)
+    config = parts.config.preflight
+    looks = (name for name in before[config.level] if name not in config.skip)
+    return (*looks, "train", "validate", *after)
 
 
 def _join(config: RunConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:

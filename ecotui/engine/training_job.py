@@ -117,7 +117,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     try:
         stages = ("audit", "preflight") if is_full else ("preflight",)
         emit(announce(parts).model_copy(update={"stages": stages}))
-        preflight(parts, level, control, emit)
+        preflight(parts, run, level, control, emit)
     finally:
         parts.close()
 
@@ -185,7 +185,8 @@ def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
 
     loop, saver, control = trainer.loop, trainer.saver, trainer.control
     try:
-        preflight(trainer.parts, trainer.parts.config.preflight, control, emit)
+        level = trainer.parts.config.preflight
+        preflight(trainer.parts, trainer.run, level, control, emit, is_trained=loop.step > 0)
         why = trainer.train()
     except StopRequested as stop:
         saved = saver.finish() if stop.is_saved else trainer.save(stop.saves_as)
