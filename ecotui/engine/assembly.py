@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -30,9 +31,18 @@ from ecotui.engine.data.supervision import Supervision
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
+from ecotui.engine.fetching import fetch_weights
 from ecotui.engine.guards.known import check_known
 from ecotui.engine.loss import Mixer, Objective, make_mixer, make_objective
-from ecotui.engine.model import BuiltModel, build_model, count_parameters, make_ema, split_head
+from ecotui.engine.model import (
+    BuiltModel,
+    build_model,
+    count_parameters,
+    make_ema,
+    preset_of,
+    split_head,
+    wants_published,
+)
 from ecotui.engine.optim import FUSED_CLASSES, Schedule, make_optimizer, make_schedule
 from ecotui.engine.seeds import derive_seed
 from ecotui.engine.train_state import Trainable
@@ -136,13 +146,17 @@ def assemble(
         EnvironmentFaultError: The device or the weights are not there.
 
     Emits:
-        SetupAdvanced, LogWritten, HealthAlerted.
+        SetupAdvanced, LogWritten, HealthAlerted; the stage `weights` where any are fetched.
     """
     compute = choose_compute(config, probe_capabilities())
     apply_process_settings(compute, config.compute)
     emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
     torch.manual_seed(derive_seed(config.train.seed, "weights"))
-    built = _built(config, len(index.class_names), poll, has_state=has_state)
+    published: Path | None = None
+    if wants_published(config.model, has_state=has_state):
+        preset = preset_of(config.model.name)
+        published = fetch_weights(config.model.name, preset, emit, poll)
+    built = _built(config, len(index.class_names), poll, published, has_state=has_state)
     for note in (*index.notes, *built.notes):
         emit(LogWritten(severity="note", message=note))
     for warning in compute.warnings:
@@ -162,12 +176,19 @@ def assemble(
 
 
 def _built(
-    config: RunConfig, num_classes: int, poll: Callable[[], None], *, has_state: bool
+    config: RunConfig,
+    num_classes: int,
+    poll: Callable[[], None],
+    published: Path | None,
+    *,
+    has_state: bool,
 ) -> BuiltModel:
     def build() -> BuiltModel:
-        return build_model(config.model, config.data, num_classes, has_state=has_state)
+        return build_model(
+            config.model, config.data, num_classes, has_state=has_state, published=published
+        )
 
-    # A download takes minutes. Without one it takes no time worth a thread.
+    # Reading large weights takes seconds. Without them it takes no time worth a thread.
     return while_polling(build, poll) if config.model.pretrained else build()
 
 

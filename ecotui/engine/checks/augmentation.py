@@ -1,14 +1,15 @@
 """How much of a photo the augmentation leaves, measured on made pictures and on real ones.
 
-A picture comes out by a seed, so the same draw can be repeated on pictures that differ in
-one place: where the results differ, that place is to be seen.
+What is drawn follows from a seed, so the same draw can be repeated on several pictures.
 """
 
 from __future__ import annotations
 
 from statistics import median
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from ecotui.engine.checks.finding import Finding, passed, warned
@@ -24,9 +25,13 @@ MAX_HIDDEN_FRACTION = 0.5
 """Above this share of the picture, what is to be seen is mostly filled in or erased."""
 MIN_CONTRAST_FRACTION = 0.25
 """Below this share of the contrast that evaluation leaves, a photo is washed out."""
-NUM_DRAWS = 16
-NUM_STRIPES = 8
+NUM_DRAWS = 12
 _SIDE = 128
+_CELL = 16
+"""Side of a field of the chequered picture: small enough for any usual crop to show two."""
+_GREYS = (89, 166)
+"""Darkest and lightest: brighter or with more contrast, they are still no black and white."""
+_MAX_PIXELS = 100_000
 _SEEN = 0.1
 """By so much of the range from black to white a pixel has to change, to be taken for changed."""
 
@@ -37,8 +42,8 @@ def check_augmentation_strength(material: Material) -> list[Finding]:
     for draw in range(NUM_DRAWS):
         material.poll()
         probe = _Probe(material, draw)
-        hidden.append(probe.hidden_fraction())
-        kept.append(probe.kept_fraction("width") * probe.kept_fraction("height"))
+        hidden.append(probe.hidden_fraction)
+        kept.append(probe.kept_fraction())
     contrast = _contrast_fraction(material)
     figures = {
         "kept_fraction": median(kept),
@@ -93,40 +98,58 @@ class _Probe:
     def __init__(self, material: Material, draw: int) -> None:
         self._transform = material.parts.transforms.train
         self._seed = derive_seed(material.parts.config.train.seed, "strength", draw)
-        spec = material.parts.built.spec
-        self._range = 1 / max(spec.std)
+        black, white = self._come_out(_flat(0)), self._come_out(_flat(255))
+        is_shown = (white - black).abs().amax(dim=0) > _SEEN / max(material.parts.built.spec.std)
+        self._is_shown = is_shown
+        self.hidden_fraction = 1.0 - float(is_shown.float().mean())
+
+    def kept_fraction(self) -> float:
+        """Return the share of the photo's area that is to be seen, 0 to 1.
+
+        A ramp that is cut to half its width shows half its range of greys. Brightness and
+        contrast scale that range, and that of a chequered picture of the same two greys
+        alike, wherever it is cut.
+        """
+        if not bool(self._is_shown.any()):
+            return 0.0
+        # The fields' own greys, without what resizing overshoots at their edges.
+        whole = self._range(_chequered(), 0.2)
+        if whole <= 0.0:
+            return 1.0
+        ramps = (_ramp(), _ramp().transpose(Image.Transpose.TRANSPOSE))
+        # A ramp has 90% of its range between its outer twentieths.
+        width, height = (min(1.0, self._range(ramp, 0.05) / 0.9 / whole) for ramp in ramps)
+        return width * height
+
+    def _range(self, picture: Image.Image, margin: float) -> float:
+        """Return the range of the first channel without a share of the pixels at either end."""
+        shown = self._come_out(picture)[0][self._is_shown]
+        shown = shown[:: max(1, shown.numel() // _MAX_PIXELS)]
+        low, high = torch.quantile(shown, torch.tensor([margin, 1 - margin])).tolist()
+        return float(high - low)
 
     def _come_out(self, picture: Image.Image) -> torch.Tensor:
         with borrowed_randomness(self._seed):
             return self._transform(picture)
 
-    def _differs(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        return ((one - other).abs() > _SEEN * self._range).any(dim=0)
 
-    def hidden_fraction(self) -> float:
-        """Return the share of the result that is the same for a black and for a white photo."""
-        size = (_SIDE, _SIDE)
-        black = self._come_out(Image.new("RGB", size, "black"))
-        white = self._come_out(Image.new("RGB", size, "white"))
-        return 1.0 - float(self._differs(black, white).float().mean())
+def _flat(grey: int) -> Image.Image:
+    return Image.new("RGB", (_SIDE, _SIDE), (grey, grey, grey))
 
-    def kept_fraction(self, direction: str) -> float:
-        """Return the share of the photo's width or height that is to be seen.
 
-        A stripe of an eighth that is wholly in view takes up an eighth of the photo over
-        what is kept of it: the largest share of any stripe tells what is kept.
-        """
-        grey = self._come_out(Image.new("RGB", (_SIDE, _SIDE), "grey"))
-        step = _SIDE // NUM_STRIPES
-        shares = []
-        for stripe in range(NUM_STRIPES):
-            low, high = stripe * step, (stripe + 1) * step
-            box = (low, 0, high, _SIDE) if direction == "width" else (0, low, _SIDE, high)
-            picture = Image.new("RGB", (_SIDE, _SIDE), "grey")
-            picture.paste("white", box)
-            shares.append(float(self._differs(self._come_out(picture), grey).float().mean()))
-        largest = max(shares)
-        return 1.0 if largest == 0.0 else min(1.0, 1 / NUM_STRIPES / largest)
+def _ramp() -> Image.Image:
+    row = np.linspace(*_GREYS, _SIDE).round().astype(np.uint8)
+    return _grey(np.broadcast_to(row, (_SIDE, _SIDE)))
+
+
+def _chequered() -> Image.Image:
+    places = np.arange(_SIDE) // _CELL
+    is_light = (places[:, None] + places[None, :]) % 2 == 1
+    return _grey(np.where(is_light, np.uint8(_GREYS[1]), np.uint8(_GREYS[0])))
+
+
+def _grey(pixels_HW: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(np.repeat(pixels_HW[:, :, None], 3, axis=2))
 
 
 def _contrast_fraction(material: Material) -> float | None:
