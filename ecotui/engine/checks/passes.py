@@ -127,7 +127,8 @@ def run_pass(
             with compute.autocast():
                 logits_BK = (parts.forward if is_whole else network)(images)
             loss = parts.objective.summed(logits_BK, targets) / parts.objective.normaliser(targets)
-            (loss * scale).backward()
+            if loss.requires_grad:  # not where everything is frozen
+                (loss * scale).backward()
             weights = list(network.named_parameters())
             seen = Pass(
                 num_images=labels_B.numel(),
