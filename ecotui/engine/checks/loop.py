@@ -249,7 +249,8 @@ def _judged_attempt(material: Material, attempt: Attempt, count: int) -> Finding
             f"falls from {number(attempt.first)} to {number(attempt.last)}",
             **figures,
         )
-    if math.isfinite(attempt.last) and attempt.steps < MIN_STEPS:
+    is_lost = attempt.steps > 0 and not math.isfinite(attempt.last)
+    if attempt.steps < MIN_STEPS and not is_lost:
         return noted(
             "overfit",
             f"{counted(attempt.steps, 'step')} in {attempt.seconds:.1f} s are too few to say "
@@ -258,7 +259,7 @@ def _judged_attempt(material: Material, attempt: Attempt, count: int) -> Finding
         )
     falls = attempt.last < attempt.first
     factor = 10.0 if falls else 0.1
-    how = "falls only" if falls else "rises" if math.isfinite(attempt.last) else "is lost"
+    how = "is lost" if is_lost else "falls only" if falls else "rises"
     return warned(
         "overfit",
         f"{count} photos cannot be learnt by heart in {counted(attempt.steps, 'step')}: the loss "
