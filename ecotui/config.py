@@ -221,7 +221,7 @@ class PreflightConfig(Section):
     """Longest time for it, seconds, up to a day; what there is no time for is left out and named.
     """
     skip: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Names of checks or parts to leave out (docs/preflight.md has them all)."""
+    """Names of checks or parts to leave out; docs/preflight.md has them all."""
     accept: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of checks whose warnings are accepted: they are told as notes. An error cannot be."""
 
