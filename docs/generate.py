@@ -172,7 +172,7 @@ def _takes(annotation: object) -> str:
     if origin is typing.Literal:
         return ", ".join(f"`{word}`" for word in args)
     if origin is tuple:
-        return f"list of {len(args)} numbers"
+        return "list of texts" if args[-1] is Ellipsis else f"list of {len(args)} numbers"
     if args:
         return " or ".join(_takes(part) for part in args if part is not NoneType)
     return WORDS[typing.cast(type, annotation)]

@@ -18,14 +18,13 @@ from ecotui import headless, session, storage
 from ecotui.config_file import load_config
 from ecotui.errors import UsageError
 from ecotui.examination_text import examination_lines
-from ecotui.foresight_text import settings_lines
 from ecotui.jobs import DiagnoseJob, PreflightJob
 from ecotui.narration import remarks
 from ecotui.paths import RunDir, choose_runs_dir, expanded
+from ecotui.preflight_text import preflight_lines
 from ecotui.printing import Narrate, Style
 from ecotui.repair_text import repair_lines, repair_remarks
 from ecotui.state import RunState
-from ecotui.summary import verdict_lines
 from ecotui.terminal_facts import look_at_terminal
 from ecotui.text import visible
 
@@ -41,10 +40,15 @@ def doctor(runs_dir: str | None, *, python: str | None = None, as_json: bool) ->
     Raises:
         UsageError: There is no such interpreter.
     """
-    style = Style.JSON_QUIET if as_json else headless.choose_style(json=False, quiet=False)
-    style = {Style.PLAIN: Style.QUIET, Style.BARS: Style.BARS_ALONE}.get(style, style)
     job = _job(runs_dir, python)
+    style = _told_at_the_end(as_json=as_json)
     return _in_passing(job, lambda made: _follow(made, style, examination_lines))
+
+
+def _told_at_the_end(*, as_json: bool) -> Style:
+    """Return how to print an examination whose findings are put in order at its end."""
+    style = Style.JSON_QUIET if as_json else headless.choose_style(json=False, quiet=False)
+    return {Style.PLAIN: Style.QUIET, Style.BARS: Style.BARS_ALONE}.get(style, style)
 
 
 def repair(runs_dir: str | None, *, python: str | None, as_json: bool, yes: bool) -> int:
@@ -132,18 +136,14 @@ def preflight(
         again = [part for setting in settings for part in ("--set", setting)]
         command = shlex.join(["ecotui", "--headless", reference, *again])
         sound = f"ready to train: {visible(command)}"
-        style = headless.choose_style(json=as_json, quiet=False)
-        return _follow(made, style, lambda state: _verdict_and_plan(state, sound))
+        style = _told_at_the_end(as_json=as_json)
+        return _follow(made, style, lambda state: preflight_lines(state, sound))
     finally:
         if made.path.exists():
             storage.remove(made)
         if is_new:
             with contextlib.suppress(OSError):  # A run was begun there meanwhile.
                 folder.rmdir()
-
-
-def _verdict_and_plan(state: RunState, sound: str) -> list[str]:
-    return [*verdict_lines(state, sound), *settings_lines(state.outlook.plan)]
 
 
 def _follow(

@@ -221,18 +221,20 @@ class PreflightConfig(Section):
     level: Literal["off", "quick", "full"] = "quick"
     """How much is checked before training. `off`: nothing, layers 1 to 3 (environment,
     transforms, pre-training check) are switched off; `quick`: the environment, some samples
-    and the first batch; `full`: every file as well."""
-    plan: bool = True
-    """Measure what the run will take (memory, time, disk) and propose settings that suit it
-    better: with `quick` in some seconds, with `full` within the budget. Not with `off`."""
-    budget_seconds: Positive = 120.0
-    """Longest time that checks and measurements may take, seconds; they do less where it is
-    short, and say so."""
+    and the first batch; `full`: every file as well, and more samples for longer."""
+    budget_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 120.0
+    """Longest time for checks and measurements, seconds, up to a day; what there is no time for
+    is left out and named."""
+    skip: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of checks or parts to leave out; docs/preflight.md has them all. `plan`: nothing is
+    measured of what the run will take."""
+    accept: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of checks whose warnings are accepted: they are told as notes. An error cannot be."""
 
     @property
     def plans(self) -> bool:
         """Whether a plan is made at all."""
-        return self.plan and self.level != "off"
+        return self.level != "off" and "plan" not in self.skip
 
 
 class RunConfig(Section):

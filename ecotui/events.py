@@ -5,10 +5,13 @@ The loop in pseudocode, each event at its place:
     EngineStarted                           before anything heavy is imported
     StageStarted("diagnose"), CheckReported ..., StageFinished
     SetupAdvanced ...                       loading libraries, reading the data, building the model
+    StageStarted("weights"), StageAdvanced ..., StageFinished     where they have to be fetched
     RunStarted                              announces the stages to come
     RunResumed                              from the second attempt on
     StageStarted("audit"), AuditReported ..., AuditFinished
     StageStarted("preflight"), CheckReported ..., PreviewWritten ..., PlanProposed, StageFinished
+                                            what is no pass as it is found, passes at the end,
+                                            the four sentences that sum them up first
     StageStarted("train")
         for each epoch:
             EpochStarted

@@ -45,6 +45,9 @@ class CheckReported(Event):
     """Where that is known from: a page, an issue, a manual; empty where it was seen here."""
     fix: tuple[str, ...] = ()
     """The command that mends it, as an argument list, where a repair may run it."""
+    part_of: str = ""
+    """Name of the check that sums this one up, so that a face may pass over it where it passed;
+    empty where it stands for itself."""
 
 
 class SampleSetAside(Event):

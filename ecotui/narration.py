@@ -41,7 +41,7 @@ from ecotui.healing import IncidentRecorded, RunRolledBack
 from ecotui.healing_text import care_lines
 from ecotui.plans import AuditFinished, AuditReported, PlanProposed
 from ecotui.state import RunState, StageProgress
-from ecotui.text import counted, duration, listed, number, percent, sentence
+from ecotui.text import bytes_size, counted, duration, listed, number, percent, sentence
 
 MAX_NAMED_SAMPLES = 10
 """So many samples set aside are named; after that only every hundredth count is told."""
@@ -60,6 +60,8 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return _facts(event)
         case StageStarted() if len(state.stages) == 1:
             return [_stage_opening(event)]
+        case CheckReported(verdict="pass") if event.part_of:
+            return []  # what sums it up is told
         case CheckReported():
             return _verdict(event)
         case GuardTripped():
@@ -168,6 +170,9 @@ def pace(state: RunState) -> str:
 
 def stage_progress(stage: StageProgress) -> str:
     """Return how far a stage is, in its own units."""
+    if stage.unit == "bytes":
+        whole = f" of {bytes_size(stage.total)}" if stage.total else ""
+        return f"{stage.name}: {bytes_size(stage.done)}{whole}"
     of = f"/{stage.total:,}" if stage.total else ""
     return f"{stage.name}: {stage.done:,}{of} {stage.unit}"
 
@@ -185,7 +190,8 @@ def _facts(event: RunStarted) -> list[str]:
 
 
 def _stage_opening(event: StageStarted) -> str:
-    return f"stage: {event.stage}" + (f" ({event.total:,} {event.unit})" if event.total else "")
+    size = bytes_size(event.total) if event.unit == "bytes" else f"{event.total:,} {event.unit}"
+    return f"stage: {event.stage}" + (f" ({size})" if event.total else "")
 
 
 def _verdict(event: CheckReported) -> list[str]:

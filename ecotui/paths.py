@@ -87,6 +87,16 @@ class RunDir:
         return self.path / "plan.toml"
 
     @property
+    def preflight(self) -> Path:
+        """Every verdict of layers 2 and 3 with its figures, and what was left out."""
+        return self.path / "preflight.json"
+
+    @property
+    def previews(self) -> Path:
+        """Folder of small pictures of what the transforms make of photos."""
+        return self.path / "previews"
+
+    @property
     def split(self) -> Path:
         """CSV: path, label, split of every sample."""
         return self.path / "split.csv"

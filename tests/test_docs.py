@@ -12,6 +12,8 @@ import pytest
 from ecotui.check_register import CHECKS, QUICK_CHECKS
 from ecotui.errors import ExitCode
 from ecotui.paths import shipped_configs
+from ecotui.preflight_register import CHECKS as PREFLIGHT_CHECKS
+from ecotui.preflight_register import PARTS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,14 +51,12 @@ def test_every_check_and_guard_has_its_place_among_the_layers() -> None:
     page = (ROOT / "docs" / "protection.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+)`", page))
     engine = ROOT / "ecotui" / "engine"
-    preflight = (engine / "preflight.py").read_text(encoding="utf-8")
-    checks = {*re.findall(r'_result\(\s*"(\w+)"', preflight)}
+    checks = {*PREFLIGHT_CHECKS}
     guards = {
         name
         for path in (engine / "guards").glob("*.py")
         for name in re.findall(r'^[A-Z_]+ = "(\w+)"$', path.read_text(encoding="utf-8"), re.M)
     }
-    assert len(checks) == 5
     assert len(guards) >= 8
     assert checks | guards <= named
     for test in re.findall(r"`(tests/[\w/]+\.py)`", page):
@@ -69,6 +69,14 @@ def test_every_check_of_the_environment_has_its_section() -> None:
     assert sections.keys() == set(CHECKS)
     quick = {name for name, text in sections.items() if text.startswith("(quick)")}
     assert quick == set(QUICK_CHECKS)
+
+
+def test_every_check_of_preflight_has_its_section() -> None:
+    page = (ROOT / "docs" / "preflight.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### (\w+)\n\n(.+?)(?=\n##|\Z)", page, re.M | re.S))
+    assert sections.keys() == {*PREFLIGHT_CHECKS, *PARTS}
+    for name, subject in PREFLIGHT_CHECKS.items():
+        assert sections[name].startswith(f"(layer {subject.layer})"), name
 
 
 def test_the_schema_of_the_doctor_is_up_to_date() -> None:

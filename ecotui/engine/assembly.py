@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -30,15 +31,25 @@ from ecotui.engine.data.supervision import Supervision
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
+from ecotui.engine.fetching import fetch_weights
 from ecotui.engine.guards.known import check_known
 from ecotui.engine.loss import Mixer, Objective, make_mixer, make_objective
-from ecotui.engine.model import BuiltModel, build_model, count_parameters, make_ema, split_head
+from ecotui.engine.model import (
+    BuiltModel,
+    build_model,
+    count_parameters,
+    make_ema,
+    preset_of,
+    split_head,
+    wants_published,
+)
 from ecotui.engine.optim import FUSED_CLASSES, Schedule, make_optimizer, make_schedule
 from ecotui.engine.seeds import derive_seed
 from ecotui.engine.train_state import Trainable
 from ecotui.engine.waiting import while_polling
 from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
 from ecotui.paths import RunDir
+from ecotui.preflight_register import check_known as check_known_checks
 from ecotui.resolved_config import MeasuredSetting, ResolvedConfig, provisional, undecided
 from ecotui.text import visible
 
@@ -155,14 +166,18 @@ def assemble(
         EnvironmentFaultError: The device or the weights are not there.
 
     Emits:
-        SetupAdvanced, LogWritten, HealthAlerted.
+        SetupAdvanced, LogWritten, HealthAlerted; the stage `weights` where any are fetched.
     """
     numbered = provisional(config, num_train=len(index.splits["train"]))
     compute = choose_compute(numbered, probe_capabilities())
     apply_process_settings(compute, config.compute)
     emit(SetupAdvanced(doing=f"building model {visible(config.model.name)}"))
     torch.manual_seed(derive_seed(config.train.seed, "weights"))
-    built = _built(config, len(index.class_names), poll, has_state=has_state)
+    published: Path | None = None
+    if wants_published(config.model, has_state=has_state):
+        preset = preset_of(config.model.name)
+        published = fetch_weights(config.model.name, preset, emit, poll)
+    built = _built(config, len(index.class_names), poll, published, has_state=has_state)
     for note in (*index.notes, *built.notes):
         emit(LogWritten(severity="note", message=note))
     for warning in compute.warnings:
@@ -175,6 +190,8 @@ def assemble(
             )
         )
     check_known(config.guards.silenced)
+    check_known_checks(config.preflight.skip, "preflight.skip")
+    check_known_checks(config.preflight.accept, "preflight.accept")
     resolved = _resolve(numbered, index, built, compute)
     parts = _join(resolved, index, built, compute)
     parts.undecided = undecided(config)
@@ -182,12 +199,19 @@ def assemble(
 
 
 def _built(
-    config: RunConfig, num_classes: int, poll: Callable[[], None], *, has_state: bool
+    config: RunConfig,
+    num_classes: int,
+    poll: Callable[[], None],
+    published: Path | None,
+    *,
+    has_state: bool,
 ) -> BuiltModel:
     def build() -> BuiltModel:
-        return build_model(config.model, config.data, num_classes, has_state=has_state)
+        return build_model(
+            config.model, config.data, num_classes, has_state=has_state, published=published
+        )
 
-    # A download takes minutes. Without one it takes no time worth a thread.
+    # Reading large weights takes seconds. Without them it takes no time worth a thread.
     return while_polling(build, poll) if config.model.pretrained else build()
 
 
@@ -239,7 +263,9 @@ def _stages(parts: Parts) -> tuple[str, ...]:
     before = {"off": (), "quick": ("preflight",), "full": ("audit", "preflight")}
     planned = ("plan",) if parts.config.preflight.plans else ()
     after = () if parts.test_loader is None else ("test",)
-    return (*before[parts.config.preflight.level], *planned, "train", "validate", *after)
+    config = parts.config.preflight
+    looks = (name for name in before[config.level] if name not in config.skip)
+    return (*looks, *planned, "train", "validate", *after)
 
 
 def _join(config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:

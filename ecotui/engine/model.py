@@ -7,15 +7,10 @@ mismatch of sizes is found before the first stage and never in the training loop
 from __future__ import annotations
 
 import re
-import threading
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-import huggingface_hub.constants
 import timm
 import timm.data
 import timm.utils
@@ -25,17 +20,10 @@ from torch import nn
 from ecotui.config import DataConfig, ModelConfig, TrainConfig
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.weights import Fit, load_file, told
-from ecotui.errors import EnvironmentFaultError, UsageError
+from ecotui.errors import UsageError
 from ecotui.text import counted, listed, nearest, visible
 
-HUB_TIMEOUT_SECONDS = 8.0
-"""How long the weights' server may take to answer before the run is refused.
-
-The hub's own client tries again for about a minute before it gives up.
-"""
-
 _UNEXPECTED_ARGUMENT = re.compile(r"unexpected keyword argument '(\w+)'")
-_WEIGHT_FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +44,12 @@ class BuiltModel:
 
 
 def build_model(
-    config: ModelConfig, data: DataConfig, num_classes: int, *, has_state: bool = False
+    config: ModelConfig,
+    data: DataConfig,
+    num_classes: int,
+    *,
+    has_state: bool = False,
+    published: Path | None = None,
 ) -> BuiltModel:
     """Build a timm model for a number of classes and an input size.
 
@@ -65,21 +58,18 @@ def build_model(
         data: Input size and preprocessing that the person overrides.
         num_classes: K, the size of the head.
         has_state: A checkpoint is about to be restored: no weights to start from are needed.
+        published: The file of the published weights; timm looks for it itself where None.
 
     Raises:
         UsageError: No such model, or it cannot be built or run as asked.
-        EnvironmentFaultError: Published weights are asked for and cannot be had.
     """
-    _require_name(config.name)
-    preset = _preset(config.name)
+    preset = preset_of(config.name)
     own_file = None if config.weights is None else Path(config.weights)
-    if has_state or own_file is not None:
+    if not wants_published(config, has_state=has_state):
         config = config.model_copy(update={"pretrained": False})
-    if config.pretrained:
-        require_weights(config.name, preset)
     own_size = int(preset["input_size"][1])
     size = own_size if data.image_size == "auto" else data.image_size
-    network, notes = _create(config, num_classes, size, own_size)
+    network, notes = _create(config, num_classes, size, own_size, published)
     spec = _input_spec(network, data, size)
     _check_forward(network, config.name, size, own_size, num_classes)
     if config.gradient_checkpointing:
@@ -93,6 +83,16 @@ def build_model(
         "weights (model.pretrained) are not used"
     )
     return BuiltModel(network, spec, (*notes, start, *told(loaded.fit)), loaded.sha256)
+
+
+def wants_published(config: ModelConfig, *, has_state: bool) -> bool:
+    """Say whether a model is to begin from its published weights.
+
+    Args:
+        config: Of the model.
+        has_state: A checkpoint is about to be restored.
+    """
+    return config.pretrained and not has_state and config.weights is None
 
 
 def compare_with(name: str, path: Path, num_classes: int | None, source: str) -> Fit:
@@ -145,38 +145,6 @@ def split_head(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Module]]
     return backbone, modules
 
 
-def require_weights(name: str, preset: dict[str, Any]) -> None:
-    """Refuse at once where published weights cannot be had.
-
-    Raises:
-        UsageError: Nobody published weights for this model.
-        EnvironmentFaultError: They are not in the cache and the server is out of reach.
-    """
-    hub_id, url = preset.get("hf_hub_id"), preset.get("url")
-    if not hub_id and not url:
-        tagged = timm.list_models(f"{name.partition('.')[0]}.*", pretrained=True)
-        raise UsageError(
-            f"there are no published weights for model '{visible(name)}'",
-            "a model with weights, or training from scratch",
-            f"set model.pretrained = false, or model.name to {listed(tagged)}"
-            if tagged
-            else "set model.pretrained = false",
-        )
-    if hub_id and _is_cached(str(hub_id)):
-        return
-    address = huggingface_hub.constants.ENDPOINT if hub_id else str(url)
-    reason = _unreachable(address)
-    if reason:
-        raise EnvironmentFaultError(
-            f"the published weights of '{visible(name)}' are not on this machine, and "
-            f"{visible(address)} cannot be reached ({visible(reason)})",
-            "a network connection, or the weights in the cache "
-            f"({visible(huggingface_hub.constants.HF_HUB_CACHE)})",
-            "connect once, set HF_ENDPOINT to a mirror or HF_HOME to a filled cache, or train "
-            "from scratch: --set model.pretrained=false",
-        )
-
-
 def _require_name(name: str) -> None:
     if ":" not in name and "/" not in name and timm.is_model(name):
         return
@@ -189,14 +157,19 @@ def _require_name(name: str) -> None:
     )
 
 
-def _preset(name: str) -> dict[str, Any]:
-    """Return what timm publishes about a model, without building it."""
+def preset_of(name: str) -> dict[str, Any]:
+    """Return what timm publishes about a model, without building it.
+
+    Raises:
+        UsageError: timm has no such model.
+    """
+    _require_name(name)
     preset = timm.get_pretrained_cfg(name)
     return {} if preset is None else dict(preset.to_dict())
 
 
 def _create(
-    config: ModelConfig, num_classes: int, size: int, own_size: int
+    config: ModelConfig, num_classes: int, size: int, own_size: int, published: Path | None
 ) -> tuple[nn.Module, tuple[str, ...]]:
     wanted: dict[str, Any] = {"pretrained": config.pretrained, "num_classes": num_classes}
     if config.drop_rate is not None:
@@ -205,6 +178,9 @@ def _create(
         wanted["drop_path_rate"] = config.drop_path_rate
     if size != own_size:
         wanted["img_size"] = size
+    if config.pretrained and published is not None:
+        # Read from there, with no further question to any server.
+        wanted["pretrained_cfg_overlay"] = {"file": str(published)}
     try:
         network = _create_without_surplus(config.name, wanted)
     except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
@@ -274,7 +250,7 @@ def _size_error(name: str, size: int, own_size: int, error: BaseException) -> Us
         f"model '{name}' cannot take images of {size} x {size} pixels "
         f"({visible(error, limit=160)})",
         f"a size that suits it; it was made for {own_size} x {own_size}",
-        f"set data.image_size = {own_size} (or 'auto')",
+        f"--set data.image_size={own_size} (or auto)",
     )
 
 
@@ -287,40 +263,3 @@ def _enable_checkpointing(network: nn.Module, name: str) -> None:
             "a model that can recompute its activations",
             "set model.gradient_checkpointing = false",
         ) from error
-
-
-def _is_cached(hub_id: str) -> bool:
-    repository, _, revision = hub_id.partition("@")
-    return any(
-        isinstance(
-            huggingface_hub.try_to_load_from_cache(repository, file, revision=revision or None), str
-        )
-        for file in _WEIGHT_FILES
-    )
-
-
-def _unreachable(address: str) -> str:
-    """Return why an address cannot be reached within the time-out; empty when it can.
-
-    In a thread, because looking a name up has no time-out of its own.
-    """
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
-    outcome: list[str] = []
-    asking = threading.Thread(target=lambda: outcome.append(_ask(address)), daemon=True)
-    asking.start()
-    asking.join(HUB_TIMEOUT_SECONDS)
-    return outcome[0] if outcome else f"no answer within {HUB_TIMEOUT_SECONDS:.0f} s"
-
-
-def _ask(address: str) -> str:
-    if not address.startswith(("http://", "https://")):
-        return "not a web address"
-    request = urllib.request.Request(address, method="HEAD")  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=HUB_TIMEOUT_SECONDS):  # noqa: S310
-            return ""
-    except urllib.error.HTTPError:
-        return ""
-    except OSError as error:
-        return str(getattr(error, "reason", error))

@@ -82,6 +82,12 @@ def make_optimizer(
             f"one of its {len(known)} names",
             f"did you mean {listed(close)}?" if close else "set train.optimizer = 'adamw'",
         )
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise UsageError(
+            "no weight of the model can be trained: all are frozen",
+            "a model whose weights ask for gradients",
+            "--set model.name=... another model; the code of this one freezes its layers",
+        )
     extra: dict[str, Any] = {"fused": True} if fused else {}
     try:
         optimizer: torch.optim.Optimizer = create_optimizer_v2(

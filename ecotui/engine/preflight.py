@@ -1,208 +1,276 @@
 """Layers 2 and 3: will this run start and mean something?
 
-Real transforms on real samples, then one forward and backward pass whose traces
-are removed again: with and without preflight, training gives the same bits.
+Runs the checks of `ecotui.engine.checks` in order, within a budget, and states what they
+found: the worst first, and four sentences first when all is well. Everything that they touch
+is put back: with and without preflight, training gives the same bits.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch import nn
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from ecotui.config import PreflightConfig
 from ecotui.engine.assembly import Parts
+from ecotui.engine.checks.augmentation import check_augmentation_strength
+from ecotui.engine.checks.batches import (
+    check_class_mapping,
+    check_labels,
+    check_loader,
+    check_validation_order,
+)
+from ecotui.engine.checks.budget import Budget
+from ecotui.engine.checks.colours import check_channel_order, check_normalisation
+from ecotui.engine.checks.evaluation import check_batch_of_one, check_evaluation
+from ecotui.engine.checks.finding import Finding, failed, noted, passed, summary_of
+from ecotui.engine.checks.loop import check_optimizer_step, check_overfit
+from ecotui.engine.checks.material import Material
+from ecotui.engine.checks.passes import check_first_pass
+from ecotui.engine.checks.previews import write_previews
+from ecotui.engine.checks.record import Record
+from ecotui.engine.checks.transforms import (
+    check_evaluation_transform,
+    check_image_size,
+    check_keyed_augmentation,
+    check_output,
+    check_samples,
+)
 from ecotui.engine.control import Control
 from ecotui.engine.data.decode import DecodeError, decode
 from ecotui.engine.emit import Emit, span
-from ecotui.engine.randomness import borrowed_randomness
-from ecotui.engine.seeds import derive_seed
 from ecotui.errors import EcoError, ExitCode
-from ecotui.events import CheckReported, SplitName, Verdict
+from ecotui.events import CheckReported
+from ecotui.paths import RunDir
+from ecotui.preflight_register import CHECKS
 from ecotui.text import counted, listed, visible
-
-NUM_SAMPLES = 8
-"""Samples of each split that the quick form looks at."""
-
-TRANSFORM_CHECKS = frozenset({"transforms", "image_size"})
-"""Checks of layer 2; the others are of layer 3."""
 
 MAX_UNREADABLE_FRACTION = 0.20
 """Source: the founding notebook's limit for skipped data, above which it is bad."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A transformed photo with its label."""
+class Check:
+    """One piece of work that gives the verdicts of one or more checks.
 
-    image_CHW: torch.Tensor
-    label: int
-    name: str
+    Attributes:
+        names: Of the checks, as in the register.
+        run: Gives their findings.
+        needs: Names of checks on which it builds: where one has failed it is left out.
+    """
+
+    names: tuple[str, ...]
+    run: Callable[[Material], Iterable[Finding]]
+    needs: tuple[str, ...] = ()
 
 
-def preflight(parts: Parts, config: PreflightConfig, control: Control, emit: Emit) -> None:
-    """Check transforms and the first batch, and with level `full` every file.
+PICTURES = ("samples",)
+INPUTS = (*PICTURES, "image_size", "transform_output")
+BATCHES = (*INPUTS, "loader", "labels")
+PASSES = (*BATCHES, "output_shape", "batch_of_one")
+STEPS = (*PASSES, "first_batch", "finite_numbers", "precision", "gradients")
+
+SEQUENCE = (
+    Check(("samples",), check_samples),
+    Check(("image_size",), check_image_size, PICTURES),
+    Check(("transform_output",), check_output, (*PICTURES, "image_size")),
+    Check(("channel_order",), check_channel_order, INPUTS),
+    Check(("normalisation",), check_normalisation, INPUTS),
+    Check(("evaluation_transform",), check_evaluation_transform, INPUTS),
+    Check(("keyed_augmentation",), check_keyed_augmentation, INPUTS),
+    Check(("augmentation_strength",), check_augmentation_strength, INPUTS),
+    Check(("class_mapping",), check_class_mapping),
+    Check(("loader",), check_loader, INPUTS),
+    Check(("validation_order",), check_validation_order, (*INPUTS, "loader")),
+    Check(("labels",), check_labels, (*INPUTS, "loader")),
+    Check(
+        ("output_shape", "repeatable_evaluation", "batch_independence"), check_evaluation, BATCHES
+    ),
+    Check(("batch_of_one",), check_batch_of_one, BATCHES),
+    Check(
+        ("finite_numbers", "precision", "memory", "initial_loss", "gradients"),
+        check_first_pass,
+        PASSES,
+    ),
+    Check(("optimizer_step",), check_optimizer_step, STEPS),
+    Check(("overfit",), check_overfit, (*STEPS, "optimizer_step")),
+)
+"""In the order in which they are done: what others build on first, what takes long last."""
+
+FIRST_TOLD = ("transforms", "first_batch", "image_size", "output_shape")
+"""The four sentences for when all is well, in this order."""
+
+ESSENTIAL = {"transforms": "transform_output", "first_batch": "finite_numbers"}
+"""Without the verdict of this check, its layer is not said to have passed."""
+
+
+def preflight(
+    parts: Parts,
+    run: RunDir,
+    config: PreflightConfig,
+    control: Control,
+    emit: Emit,
+    *,
+    is_trained: bool = False,
+) -> None:
+    """Check transforms, first batches, model and loop; with level `full` every file, too.
+
+    Args:
+        parts: Of the run.
+        run: Where `preflight.json` and the previews are written.
+        config: What to check, and for how long.
+        control: Looked at between two pieces of work.
+        emit: Where the verdicts go.
+        is_trained: The state of a checkpoint has been restored.
 
     Raises:
         EcoError: A check failed; exit code 3.
+        OSError: The run directory cannot be written.
 
     Emits:
-        StageStarted, StageAdvanced, StageFinished, CheckReported.
+        StageStarted, StageAdvanced, StageFinished, CheckReported, PreviewWritten.
     """
     if config.level == "off":
         return
-    if config.level == "full":
+    if config.level == "full" and "audit" not in config.skip:
         _check_files(parts, control, emit)
-    checks: tuple[Callable[[Parts, list[Sample]], CheckReported], ...] = (
-        _check_transforms,
-        _check_first_batch,
-        _check_sizes,
-        _check_outputs,
+    material = Material(
+        parts, run, config, control, Budget(config.budget_seconds), is_trained=is_trained
     )
-    with span(emit, "preflight", total=len(checks) + 1, unit="checks") as stage:
-        samples = _take_samples(parts, "train", control) + _take_samples(parts, "val", control)
-        stage.advance()
-        for check in checks:
-            control.poll(0)
-            _report(check(parts, samples), emit)
-            stage.advance()
+    Examination(material, emit).run()
 
 
-def _report(report: CheckReported, emit: Emit) -> None:
-    emit(report)
-    if report.verdict == "fail":
-        raise EcoError(report.what, report.expected, report.remedy, ExitCode.PREFLIGHT)
+class Examination:
+    """The checks of one run, done in order.
 
+    Args:
+        material: The run.
+        emit: Where the verdicts go.
+    """
 
-def _result(
-    check: str, verdict: Verdict, what: str, expected: str = "", remedy: str = ""
-) -> CheckReported:
-    return CheckReported(
-        check=check,
-        layer=2 if check in TRANSFORM_CHECKS else 3,
-        verdict=verdict,
-        what=what,
-        expected=expected,
-        remedy=remedy,
-    )
+    def __init__(self, material: Material, emit: Emit) -> None:
+        self._material, self._emit = material, emit
+        self._config = material.config
+        self.record = Record(self._config.level, self._config.budget_seconds)
+        self._found: dict[str, Finding] = {}
+        self._out_of_time: list[str] = []
 
-
-def _take_samples(parts: Parts, split: SplitName, control: Control) -> list[Sample]:
-    """Return transformed samples spread evenly over a split; unreadable ones are left out."""
-    ids = parts.index.splits[split]
-    chosen = ids[np.linspace(0, len(ids) - 1, min(NUM_SAMPLES, len(ids))).astype(np.int64)]
-    transform = parts.transforms.train if split == "train" else parts.transforms.evaluate
-    samples = []
-    with borrowed_randomness(derive_seed(parts.config.train.seed, "preflight")):
-        for sample_id in chosen.tolist():
-            control.poll(0)
+    def run(self) -> None:
+        """Do all checks, state what they found, and raise where one failed."""
+        material = self._material
+        with span(self._emit, "preflight", total=len(SEQUENCE) + 1, unit="checks") as stage:
             try:
-                photo = decode(
-                    parts.index.path_of(sample_id), max_pixels=parts.config.data.max_pixels
-                )
-            except DecodeError:
-                continue
-            name = visible(parts.index.names[sample_id])
-            samples.append(Sample(transform(photo), int(parts.index.labels[sample_id]), name))
-    return samples
+                material.take_samples("train")
+                material.take_samples("val")
+                stage.advance()
+                for check in SEQUENCE:
+                    material.poll()
+                    self._do(check)
+                    stage.advance()
+                self._write_previews()
+                self._tell()
+            finally:
+                self.record.write(material.run.preflight, material.budget.spent)
+            self._raise_first_failure()
 
+    def _do(self, check: Check) -> None:
+        names = [name for name in check.names if not self._is_unwanted(name)]
+        for name in set(check.names) - set(names):
+            self.record.skip(name, "left out by preflight.skip")
+        broken = [need for need in check.needs if self._has_failed(need)]
+        if not names or broken or not self._material.budget.left:
+            for name in names:
+                why = f"{broken[0]} failed" if broken else "there was no time left"
+                self.record.skip(name, why)
+            self._out_of_time += [] if broken else names
+            return
+        started = time.monotonic()
+        for finding in self._findings(check):
+            if not self._is_unwanted(finding.check):
+                self._take(finding, time.monotonic() - started)
+                started = time.monotonic()
 
-def _check_transforms(parts: Parts, samples: list[Sample]) -> CheckReported:
-    size = parts.built.spec.image_size
-    if not samples:
-        return _result(
-            "transforms",
-            "fail",
-            "none of the first photos could be read",
-            "photos that can be decoded",
-            "look at the files; --set preflight.level=full names every unreadable one",
-        )
-    for sample in samples:
-        shape = tuple(sample.image_CHW.shape)
-        if shape != (3, size, size):
-            return _result(
-                "transforms",
-                "fail",
-                f"the transforms make {shape} of {sample.name}",
-                f"(3, {size}, {size}), what the model takes",
-                f"set data.image_size = {size} (or 'auto')",
+    def _findings(self, check: Check) -> Iterable[Finding]:
+        """Return what a check found; that it cannot be done is a finding, too."""
+        try:
+            yield from check.run(self._material)
+        except EcoError:
+            raise
+        except Exception as error:
+            traceback.print_exc()  # into engine.log
+            name = check.names[0]
+            yield failed(
+                name,
+                f"the check cannot be done: {type(error).__name__}: {visible(error, limit=300)}",
+                "transforms and a model that take what they are made for",
+                f"see engine.log; to go on without it: --set 'preflight.skip=[\"{name}\"]'",
             )
-        if not bool(torch.isfinite(sample.image_CHW).all()):
-            return _result(
-                "transforms",
-                "fail",
-                f"the transforms make numbers that are not finite of {sample.name}",
-                "finite numbers",
-                "weaken [augment], or remove that file",
+
+    def _is_unwanted(self, name: str) -> bool:
+        return bool({name, summary_of(CHECKS[name].layer)} & set(self._config.skip))
+
+    def _has_failed(self, name: str) -> bool:
+        return name in self._found and self._found[name].verdict == "fail"
+
+    def _take(self, finding: Finding, seconds: float) -> None:
+        """Keep a verdict, and state at once what is no pass."""
+        is_accepted = finding.check in self._config.accept
+        if is_accepted and finding.verdict == "warn":
+            finding = replace(finding, verdict="note", what=f"accepted: {finding.what}")
+        elif is_accepted and finding.verdict == "fail":
+            finding = replace(finding, remedy=f"{finding.remedy}; an error cannot be accepted")
+        self._found[finding.check] = finding
+        self.record.add(finding, seconds, accepted=is_accepted and finding.verdict == "note")
+        if finding.verdict != "pass":
+            self._emit(finding.as_event())
+
+    def _write_previews(self) -> None:
+        if "previews" in self._config.skip:
+            self.record.skip("previews", "left out by preflight.skip")
+        else:
+            write_previews(self._material, self._emit)
+
+    def _tell(self) -> None:
+        """State what passed, the four sentences that sum it up first."""
+        if self._out_of_time:
+            seconds = self._config.budget_seconds
+            self._take(
+                noted(
+                    "budget",
+                    f"not looked at within {seconds:g} s: {listed(self._out_of_time, limit=20)}; "
+                    "--set preflight.budget_seconds=... gives more time",
+                    left_out=tuple(self._out_of_time),
+                ),
+                0.0,
             )
-    return _result("transforms", "pass", "transform validation passed")
+        if not any(self._has_failed(name) for name in self._found):
+            for finding in filter(None, (self._summed_up(2), self._summed_up(3))):
+                self._found[finding.check] = finding
+                self.record.add(finding, 0.0)
+        passes = {name: each for name, each in self._found.items() if each.verdict == "pass"}
+        for name in (*FIRST_TOLD, *(name for name in passes if name not in FIRST_TOLD)):
+            if name in passes:
+                self._emit(passes[name].as_event())
 
-
-def _check_first_batch(parts: Parts, samples: list[Sample]) -> CheckReported:
-    """Forward and backward on a few samples, then everything put back."""
-    labels = [sample.label for sample in samples]
-    if min(labels) < 0 or max(labels) >= parts.num_classes:
-        return _result(
-            "first_batch",
-            "fail",
-            f"labels from {min(labels)} to {max(labels)}",
-            f"labels from 0 to {parts.num_classes - 1}",
-            "check the class folders or the manifest",
+    def _summed_up(self, layer: int) -> Finding | None:
+        """Return the sentence that a layer has passed; None where it was not looked at."""
+        name = summary_of(layer)
+        if ESSENTIAL[name] not in self._found:
+            return None
+        warnings = sum(
+            each.verdict == "warn"
+            for each in self._found.values()
+            if CHECKS[each.check].layer == layer
         )
-    network = parts.trainable.network
-    count = max(2, min(parts.compute.micro_batch_size, len(samples)))
-    images_BCHW = torch.stack([sample.image_CHW for sample in samples[:count]])
-    targets = parts.compute.to_device(torch.tensor(labels[:count]))
-    with _traceless(network, parts):
-        with parts.compute.autocast():
-            logits_BK = parts.forward(parts.compute.to_device(images_BCHW))
-        loss = parts.objective.summed(logits_BK, targets) / parts.objective.normaliser(targets)
-        loss.backward()
-        bad = [
-            name
-            for name, weight in network.named_parameters()
-            if weight.grad is not None and not bool(torch.isfinite(weight.grad).all())
-        ]
-    if not math.isfinite(float(loss.detach())) or bad:
-        what = f"gradients of {listed(bad, limit=3)}" if bad else "the loss of the first batch"
-        return _result(
-            "first_batch",
-            "fail",
-            f"not finite: {what}",
-            "finite numbers in the first step",
-            "set compute.precision = 'fp32', or another model",
-        )
-    return _result("first_batch", "pass", "pre-training sanity check passed")
+        told = {"transforms": "transform validation", "first_batch": "pre-training sanity check"}
+        suffix = f", with {counted(warnings, 'warning')}" if warnings else ""
+        return passed(name, f"{told[name]} passed{suffix}", num_warnings=warnings)
 
-
-def _check_sizes(parts: Parts, samples: list[Sample]) -> CheckReported:
-    size = parts.built.spec.image_size
-    return _result("image_size", "pass", f"all {len(samples)} checked images are {size}x{size}")
-
-
-def _check_outputs(parts: Parts, samples: list[Sample]) -> CheckReported:
-    network = parts.trainable.network
-    with _traceless(network, parts), torch.inference_mode():
-        network.eval()
-        images_BCHW = samples[0].image_CHW[None]
-        shape = tuple(network(parts.compute.to_device(images_BCHW)).shape)
-    if shape != (1, parts.num_classes):
-        return _result(
-            "output_shape",
-            "fail",
-            f"the model gives {shape} for one image",
-            f"(1, {parts.num_classes})",
-            "set model.name to an image classifier",
-        )
-    classes = counted(parts.num_classes, "class", "classes")
-    return _result(
-        "output_shape", "pass", f"the model takes the images and gives a score for {classes}"
-    )
+    def _raise_first_failure(self) -> None:
+        for finding in self._found.values():
+            if finding.verdict == "fail":
+                raise EcoError(finding.what, finding.expected, finding.remedy, ExitCode.PREFLIGHT)
 
 
 def _check_files(parts: Parts, control: Control, emit: Emit) -> None:
@@ -219,33 +287,24 @@ def _check_files(parts: Parts, control: Control, emit: Emit) -> None:
             stage.advance()
     total = counted(len(index.names), "file")
     if not unreadable:
-        _report(_result("files", "pass", f"all of {total} can be read"), emit)
+        emit(
+            CheckReported(
+                check="files",
+                verdict="pass",
+                what=f"all of {total} can be read",
+                expected="",
+                remedy="",
+            )
+        )
         return
-    share = len(unreadable) / len(index.names)
-    _report(
-        _result(
-            "files",
-            "fail" if share > MAX_UNREADABLE_FRACTION else "warn",
-            f"{len(unreadable)} of {total} cannot be read: {listed(unreadable, limit=5)}",
-            f"at most {MAX_UNREADABLE_FRACTION:.0%} of the files unreadable",
-            "replace or remove them; training leaves them out",
-        ),
-        emit,
+    is_much = len(unreadable) / len(index.names) > MAX_UNREADABLE_FRACTION
+    report = CheckReported(
+        check="files",
+        verdict="fail" if is_much else "warn",
+        what=f"{len(unreadable)} of {total} cannot be read: {listed(unreadable, limit=5)}",
+        expected=f"at most {MAX_UNREADABLE_FRACTION:.0%} of the files unreadable",
+        remedy="replace or remove them; training leaves them out",
     )
-
-
-@contextmanager
-def _traceless(network: nn.Module, parts: Parts) -> Iterator[None]:
-    """Put buffers, mode, gradients and generators back after a block."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in network.buffers()]
-    was_training = network.training
-    devices = [parts.compute.device] if parts.compute.device_type == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        network.zero_grad(set_to_none=True)
-        network.train(was_training)
+    emit(report)
+    if is_much:
+        raise EcoError(report.what, report.expected, report.remedy, ExitCode.PREFLIGHT)

@@ -124,7 +124,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
         stages = ("audit", "preflight") if is_full else ("preflight",)
         planned = ("plan",) if level.plans else ()
         emit(announce(parts).model_copy(update={"stages": (*stages, *planned)}))
-        preflight(parts, level, control, emit)
+        preflight(parts, run, level, control, emit)
         propose(parts, run, lambda: control.poll(0), emit, preflight=level, decision=decision)
     finally:
         parts.close()
@@ -195,14 +195,15 @@ def _finish(trainer: Trainer, decision: Decision, emit: Emit) -> ExitCode:
 
     loop, saver, control = trainer.loop, trainer.saver, trainer.control
     try:
-        preflight(trainer.parts, trainer.parts.config.preflight, control, emit)
+        level = trainer.parts.config.preflight
+        preflight(trainer.parts, trainer.run, level, control, emit, is_trained=loop.step > 0)
         if loop == LoopState():  # a later attempt is not borrowed from
             propose(
                 trainer.parts,
                 trainer.run,
                 lambda: control.poll(loop.step),
                 emit,
-                preflight=trainer.parts.config.preflight,
+                preflight=level,
                 decision=decision,
             )
         why = trainer.train()

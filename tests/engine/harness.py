@@ -46,6 +46,8 @@ class Harness:
             "train": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3},
             "compute": {"workers": 0, "threads": 1},
             "checkpoint": {"background": False},
+            # Tests of their own look at these, the longest of all.
+            "preflight": {"skip": ["augmentation_strength", "overfit", "previews"]},
         }
         for name, values in sections.items():
             table.setdefault(name, {}).update(values)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
-import huggingface_hub.constants
 import pytest
 import torch
 
 from ecotui.config import DataConfig, ModelConfig
-from ecotui.engine import model as model_module
 from ecotui.engine.model import build_model, count_parameters, split_head
-from ecotui.errors import EnvironmentFaultError, UsageError
+from ecotui.errors import UsageError
 
 
 def build(name: str = "test_resnet", size: int | str = 32, classes: int = 3, **rest: Any) -> Any:
@@ -71,39 +68,3 @@ def test_freezing_tells_the_classifier_from_the_backbone() -> None:
     head = sum(weight.numel() for weight in network.get_classifier().parameters())
     assert sum(weight.numel() for weight in backbone) == count_parameters(network) - head
     assert network.get_classifier() not in modules
-
-
-def test_weights_that_nobody_published_are_a_usage_error() -> None:
-    with pytest.raises(UsageError) as caught:
-        model_module.require_weights("resnet18", {"url": "", "hf_hub_id": ""})
-    assert "model.pretrained = false" in caught.value.remedy
-
-
-def test_weights_out_of_reach_are_refused_with_the_choices(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(EnvironmentFaultError) as caught:
-        build_model(ModelConfig(name="resnet18"), DataConfig(root="x"), num_classes=2)
-    assert "resnet18" in caught.value.what
-    assert "model.pretrained=false" in caught.value.remedy
-
-
-def test_a_server_that_never_answers_is_given_up_after_the_time_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(model_module, "HUB_TIMEOUT_SECONDS", 0.2)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert model_module._unreachable(address) != ""
-
-
-def test_offline_mode_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE" in model_module._unreachable("http://127.0.0.1:1")

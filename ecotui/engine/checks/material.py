@@ -1,0 +1,140 @@
+"""What the checks look at: real samples, and the first batches of the real loaders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from ecotui.config import PreflightConfig
+from ecotui.engine.assembly import Parts
+from ecotui.engine.checks.budget import Budget
+from ecotui.engine.control import Control
+from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, Sample
+from ecotui.engine.data.decode import DecodeError, decode
+from ecotui.engine.data.transforms import Transform
+from ecotui.events import SplitName
+from ecotui.paths import RunDir
+from ecotui.text import visible
+
+NUM_SAMPLES = {"quick": 8, "full": 32}
+"""Photos of each split that are looked at one by one."""
+
+EPOCH = 0
+"""Whose augmentation is looked at: the first one's."""
+
+
+@dataclass(slots=True)
+class Material:
+    """The run under examination.
+
+    Attributes:
+        parts: Of the run.
+        run: Where results are written.
+        config: What to check.
+        control: Looked at between two photos.
+        budget: The time that is left.
+        is_trained: The state of a checkpoint has been restored.
+        samples: By split, transformed.
+        failures: By split, photos that gave no sample.
+        seconds_a_sample: Reading and transforming one took, on average.
+        seconds_an_image: Scoring one took; 0 where none was scored.
+        batches: The first one of each loader, where they were read.
+    """
+
+    parts: Parts
+    run: RunDir
+    config: PreflightConfig
+    control: Control
+    budget: Budget
+    is_trained: bool = False
+    samples: dict[SplitName, list[Sample]] = field(default_factory=dict)
+    failures: dict[SplitName, list[Failure]] = field(default_factory=dict)
+    seconds_a_sample: float = 0.0
+    seconds_an_image: float = 0.0
+    batches: dict[SplitName, Batch] = field(default_factory=dict)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the model's input, pixels."""
+        return self.parts.built.spec.image_size
+
+    def poll(self) -> None:
+        """Look at requests; called between two pieces of work."""
+        self.control.poll(0)
+
+    def transform_of(self, split: SplitName) -> Transform:
+        """Return the transform object that the loader of a split uses."""
+        transforms = self.parts.transforms
+        return transforms.train if split == "train" else transforms.evaluate
+
+    def dataset(self, split: SplitName) -> PhotoDataset:
+        """Return a data set like the loader's, around the very same transform."""
+        return PhotoDataset(
+            self.parts.index,
+            self.transform_of(split),
+            seed=self.parts.config.train.seed if split == "train" else 0,
+            max_pixels=self.parts.config.data.max_pixels,
+        )
+
+    def name(self, sample_id: int) -> str:
+        """Return the path of a photo, fit to be shown."""
+        return visible(self.parts.index.names[sample_id])
+
+    def photo(self, sample_id: int) -> Image.Image | None:
+        """Return a photo as it is; None where it cannot be read."""
+        index = self.parts.index
+        try:
+            return decode(index.path_of(sample_id), max_pixels=self.parts.config.data.max_pixels)
+        except DecodeError:
+            return None
+
+    def take_samples(self, split: SplitName) -> None:
+        """Read and transform photos spread evenly over a split."""
+        ids = self.parts.index.splits[split]
+        count = min(NUM_SAMPLES["full" if self.config.level == "full" else "quick"], len(ids))
+        dataset, started = self.dataset(split), time.monotonic()
+        self.samples[split], self.failures[split] = [], []
+        for sample_id in ids[np.linspace(0, len(ids) - 1, count).astype(np.int64)].tolist():
+            self.poll()
+            if not self.budget.left and self.samples[split]:
+                break
+            item = dataset[EPOCH, sample_id]
+            if isinstance(item, Sample):
+                self.samples[split].append(item)
+            else:
+                self.failures[split].append(item)
+        done = len(self.samples[split]) + len(self.failures[split])
+        self.seconds_a_sample = (time.monotonic() - started) / max(1, done)
+
+    def affordable(self, count: int, passes: float, fraction: float) -> int:
+        """Return for how many of so many images there is time, two at least.
+
+        Args:
+            count: Images wanted.
+            passes: Forward passes that each takes; a step counts as three.
+            fraction: Of the time left, that this may take, 0 to 1.
+        """
+        seconds = self.seconds_an_image * passes
+        fitting = count if not seconds else int(self.budget.left * fraction / seconds)
+        return min(count, max(2, fitting))
+
+    @property
+    def all_samples(self) -> list[Sample]:
+        """Those of training, then those of validation."""
+        return [sample for samples in self.samples.values() for sample in samples]
+
+
+@contextmanager
+def attended(parts: Parts, attend: Callable[[], None]) -> Iterator[None]:
+    """Have requests looked at while a loader is waited for."""
+    before = parts.supervision.attend
+    parts.supervision.attend = attend
+    try:
+        yield
+    finally:
+        parts.supervision.attend = before
