@@ -97,6 +97,16 @@ class RunDir:
         return self.path / "quarantine.jsonl"
 
     @property
+    def audit(self) -> Path:
+        """All findings of the data audit."""
+        return self.path / "audit.json"
+
+    @property
+    def previews(self) -> Path:
+        """Folder of small pictures, PNG of at most 128 pixels."""
+        return self.path / "previews"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of committed checkpoints."""
         return self.path / "checkpoints"

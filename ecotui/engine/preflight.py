@@ -32,9 +32,6 @@ NUM_SAMPLES = 8
 TRANSFORM_CHECKS = frozenset({"transforms", "image_size"})
 """Checks of layer 2; the others are of layer 3."""
 
-MAX_UNREADABLE_FRACTION = 0.20
-"""Source: the founding notebook's limit for skipped data, above which it is bad."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -46,7 +43,7 @@ class Sample:
 
 
 def preflight(parts: Parts, config: PreflightConfig, control: Control, emit: Emit) -> None:
-    """Check transforms and the first batch, and with level `full` every file.
+    """Check transforms and the first batch.
 
     Raises:
         EcoError: A check failed; exit code 3.
@@ -56,8 +53,6 @@ def preflight(parts: Parts, config: PreflightConfig, control: Control, emit: Emi
     """
     if config.level == "off":
         return
-    if config.level == "full":
-        _check_files(parts, control, emit)
     checks: tuple[Callable[[Parts, list[Sample]], CheckReported], ...] = (
         _check_transforms,
         _check_first_batch,
@@ -202,35 +197,6 @@ def _check_outputs(parts: Parts, samples: list[Sample]) -> CheckReported:
     classes = counted(parts.num_classes, "class", "classes")
     return _result(
         "output_shape", "pass", f"the model takes the images and gives a score for {classes}"
-    )
-
-
-def _check_files(parts: Parts, control: Control, emit: Emit) -> None:
-    """Decode every file; a few unreadable ones are a warning, many an error."""
-    index = parts.index
-    unreadable: list[str] = []
-    with span(emit, "audit", total=len(index.names), unit="files") as stage:
-        for sample_id in range(len(index.names)):
-            control.poll(0)
-            try:
-                decode(index.path_of(sample_id), max_pixels=parts.config.data.max_pixels)
-            except DecodeError as error:
-                unreadable.append(f"{visible(index.names[sample_id])} ({visible(error.reason)})")
-            stage.advance()
-    total = counted(len(index.names), "file")
-    if not unreadable:
-        _report(_result("files", "pass", f"all of {total} can be read"), emit)
-        return
-    share = len(unreadable) / len(index.names)
-    _report(
-        _result(
-            "files",
-            "fail" if share > MAX_UNREADABLE_FRACTION else "warn",
-            f"{len(unreadable)} of {total} cannot be read: {listed(unreadable, limit=5)}",
-            f"at most {MAX_UNREADABLE_FRACTION:.0%} of the files unreadable",
-            "replace or remove them; training leaves them out",
-        ),
-        emit,
     )
 
 

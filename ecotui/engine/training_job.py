@@ -108,6 +108,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     _diagnose_quickly(config, run.path.parent.parent, control, emit)
     index = _read_data(config, control, emit)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
+    from ecotui.engine.audit.audit_job import audit_stage  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
 
     control.poll(0)
@@ -117,6 +118,8 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     try:
         stages = ("audit", "preflight") if is_full else ("preflight",)
         emit(announce(parts).model_copy(update={"stages": stages}))
+        asked = config.model_copy(update={"preflight": level})
+        audit_stage(asked, index, parts.built.spec, run, control, emit)
         preflight(parts, level, control, emit)
     finally:
         parts.close()
@@ -180,12 +183,15 @@ def _import_libraries(control: Control) -> None:
 
 
 def _finish(trainer: Trainer, emit: Emit) -> ExitCode:
+    from ecotui.engine.audit.audit_job import audit_stage  # noqa: PLC0415
     from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
     from ecotui.engine.preflight import preflight  # noqa: PLC0415
 
     loop, saver, control = trainer.loop, trainer.saver, trainer.control
     try:
-        preflight(trainer.parts, trainer.parts.config.preflight, control, emit)
+        parts = trainer.parts
+        audit_stage(parts.config, parts.index, parts.built.spec, trainer.run, control, emit)
+        preflight(parts, parts.config.preflight, control, emit)
         why = trainer.train()
     except StopRequested as stop:
         saved = saver.finish() if stop.is_saved else trainer.save(stop.saves_as)

@@ -25,14 +25,12 @@ MIN_DETAIL = 0.55
 MAX_COLOUR_ERROR = 0.05
 """Mean difference of coarse colours, 0 to 1, brightness evened out."""
 
-_SEARCH = (-0.01, -0.005, 0.0, 0.005, 0.01)
+_SEARCH = (-0.006, 0.0, 0.006)
 _BLUR = 7
 
 
-def confirmed(
-    cropped: Path, whole: Path, box: NDArray[np.float64], *, max_pixels: int
-) -> float | None:
-    """Return how well the fine structure of two photos agrees; None where they are not the same.
+def are_same(cropped: Path, whole: Path, box: NDArray[np.float64], *, max_pixels: int) -> bool:
+    """Say whether colours and fine structure of two photos agree.
 
     Args:
         cropped: Photo of which a part is taken.
@@ -44,15 +42,14 @@ def confirmed(
         one = _pixels(small_picture(cropped, max_pixels=max_pixels))
         other = _pixels(small_picture(whole, max_pixels=max_pixels))
     except DecodeError:
-        return None
+        return False
     target = shrunk(other.transpose(2, 0, 1), SIDE, SIDE)
     best = max(
         (_detail(one, target, box + np.array([x, y, x, y])) for x in _SEARCH for y in _SEARCH),
         key=lambda each: each[0],
     )
     score, part = best
-    is_same = score >= MIN_DETAIL and _colour_error(part, target) <= MAX_COLOUR_ERROR
-    return min(score, 0.9999) if is_same else None
+    return score >= MIN_DETAIL and _colour_error(part, target) <= MAX_COLOUR_ERROR
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

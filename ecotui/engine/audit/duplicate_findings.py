@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ecotui.audit_categories import BY_NAME
 from ecotui.engine.audit.alignment import agreement
-from ecotui.engine.audit.confirmation import confirmed
+from ecotui.engine.audit.confirmation import are_same
 from ecotui.engine.audit.findings import Entry, Finding, splits_of
 from ecotui.engine.audit.look_findings import LOW_ENTROPY_BITS
 from ecotui.engine.audit.near_pairs import crops, nearest
@@ -27,6 +27,9 @@ from ecotui.text import counted, percent
 
 MIN_AGREEMENT = 0.985
 """Correlation of two small pictures laid over one another, from which they are compared closer."""
+
+MAX_CONFIRMED, SURE_AGREEMENT = 4_000, 0.996
+"""So many pairs are compared closer, the most alike first; of the others only the surest count."""
 
 MAX_SHAPE_ERROR = 0.06
 """How far the shape of the fitted part may be from that of the other photo, as a logarithm."""
@@ -84,15 +87,19 @@ def near_pairs(
     is_alike = (scores >= MIN_AGREEMENT) & (
         np.abs(_shape_errors(rows, one, other, fitted)) <= MAX_SHAPE_ERROR
     )
+    places = np.flatnonzero(is_alike)
+    places = places[np.argsort(-scores[places], kind="stable")]
     found = []
-    for place in np.flatnonzero(is_alike).tolist():
+    for rank, place in enumerate(places.tolist()):
         poll()
-        cropped, whole = int(one[place]), int(other[place])
-        score = confirmed(
-            index.path_of(cropped), index.path_of(whole), fitted[place], max_pixels=max_pixels
-        )
-        if score is not None:
-            found.append(Pair(min(cropped, whole), max(cropped, whole), score))
+        cropped, whole, score = int(one[place]), int(other[place]), float(scores[place])
+        if rank < MAX_CONFIRMED:
+            paths = index.path_of(cropped), index.path_of(whole)
+            is_sure = are_same(*paths, fitted[place], max_pixels=max_pixels)
+        else:
+            is_sure = score >= SURE_AGREEMENT
+        if is_sure:
+            found.append(Pair(min(cropped, whole), max(cropped, whole), min(score, 0.9999)))
     return found
 
 

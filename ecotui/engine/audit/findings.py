@@ -33,6 +33,18 @@ class Entry:
     label: int = NOBODY
     split: SplitName | None = None
 
+    def label_in(self, index: DataIndex) -> int:
+        """Return the number of the class that the entry belongs to."""
+        return self.label if self.sample_id == NOBODY else int(index.labels[self.sample_id])
+
+    def split_in(self, splits: Sequence[SplitName]) -> str:
+        """Return the split that the entry belongs to; empty for none.
+
+        Args:
+            splits: Of each sample.
+        """
+        return self.split or "" if self.sample_id == NOBODY else splits[self.sample_id]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

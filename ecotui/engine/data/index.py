@@ -18,6 +18,7 @@ from ecotui.engine.data.checks import (
     check_splittable,
 )
 from ecotui.engine.data.demo import demo_root
+from ecotui.engine.data.exclusion import without_excluded
 from ecotui.engine.data.layouts import read_layout
 from ecotui.engine.data.listing import Entry, Listing
 from ecotui.engine.data.manifest import write_manifest
@@ -137,7 +138,7 @@ def build_index(config: DataConfig, seed: int) -> DataIndex:
         EnvironmentFaultError: The demo's images cannot be made.
     """
     root = _root_of(config)
-    listing = read_layout(root, config)
+    listing = without_excluded(read_layout(root, config), config.exclude)
     listing.entries.sort(key=lambda entry: entry.name)
     class_names = tuple(sorted({entry.label for entry in listing.entries}))
     check_classes(listing, root, class_names)
