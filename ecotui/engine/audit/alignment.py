@@ -117,8 +117,7 @@ def _correlation(
 def _part(pictures: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     rows = _spans(boxes[:, 1], boxes[:, 3])
     columns = _spans(boxes[:, 0], boxes[:, 2])
-    parts: NDArray[np.float32] = rows @ pictures @ columns.transpose(0, 2, 1)
-    return parts
+    return np.matmul(np.matmul(rows, pictures), columns.transpose(0, 2, 1))
 
 
 def _spans(begin: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -128,10 +127,14 @@ def _spans(begin: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.f
     pixels = np.arange(TILE_SIDE)
     low, high = edges[:, :-1, None], edges[:, 1:, None]
     covered = np.clip(np.minimum(high, pixels + 1) - np.maximum(low, pixels), 0.0, None)
-    return (covered / covered.sum(axis=2, keepdims=True)).astype(np.float32)
+    matrices: NDArray[np.float32] = (covered / covered.sum(axis=2, keepdims=True)).astype(
+        np.float32
+    )
+    return matrices
 
 
 def _normalised(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
     spread = centred.std(axis=(1, 2), keepdims=True)
-    return centred / np.maximum(spread, 1e-3)
+    normalised: NDArray[np.float32] = centred / np.maximum(spread, 1e-3)
+    return normalised

@@ -10,6 +10,7 @@ import numpy as np
 
 from ecotui.engine.audit.findings import NOBODY, Entry, Finding
 from ecotui.engine.data.index import SPLITS, DataIndex
+from ecotui.findings import Verdict
 from ecotui.text import counted, listed, visible
 
 MAX_RATIO = 10.0
@@ -97,7 +98,7 @@ def _balance(index: DataIndex) -> Iterator[Finding]:
         Entry(NOBODY, counted(int(counts[label]), "photo"), label=int(label), split="train")
         for label in order
     ]
-    verdict = "warn" if ratio > MAX_RATIO else "pass"
+    verdict: Verdict = "warn" if ratio > MAX_RATIO else "pass"
     extra: dict[str, object] = {"ratio": round(ratio, 2)}
     yield Finding("class_balance", entries, what, int(counts.sum()), verdict, extra)
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import PIL
+import simplejpeg
 from numpy.typing import NDArray
 
 from ecotui.durable import write_whole
@@ -61,7 +63,10 @@ class Cache:
     """
 
     def __init__(self, root: Path, *, max_pixels: int) -> None:
-        key = f"{os.path.realpath(root)}\n{max_pixels}".encode("utf-8", "surrogateescape")
+        # Another release of a decoder may read what this one cannot.
+        decoders = f"{PIL.__version__} {simplejpeg.__version__}"
+        place = f"{os.path.realpath(root)}\n{max_pixels}\n{decoders}"
+        key = place.encode("utf-8", "surrogateescape")
         self.folder = user_cache() / "audit" / hashlib.sha256(key).hexdigest()[:24]
         self._path = self.folder / "known"
 

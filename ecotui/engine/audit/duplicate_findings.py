@@ -107,7 +107,8 @@ def _shape_errors(
     rows: Rows, one: NDArray[np.int64], other: NDArray[np.int64], boxes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     def shape(ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        return rows["width"][ids].astype(np.float64) / np.maximum(rows["height"][ids], 1)
+        shapes: NDArray[np.float64] = rows["width"][ids] / np.maximum(rows["height"][ids], 1)
+        return shapes
 
     part = (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
     errors: NDArray[np.float64] = np.log(shape(one) * part / shape(other))
@@ -217,8 +218,6 @@ def _detail(
     scores: dict[tuple[int, int], float],
 ) -> str:
     score = scores.get((min(each, other), max(each, other)))
-    agreement_words = (
-        "" if score is None or score >= 1.0 else f"agreement {percent(score, 1)}, "
-    )
+    agreement_words = "" if score is None or score >= 1.0 else f"agreement {percent(score, 1)}, "
     places = [f"{splits[one]}" for one in (each, other)]
     return f"{agreement_words}{places[0]} and {places[1]}"

@@ -69,9 +69,7 @@ def _shapes(rows: Rows) -> Iterator[Finding]:
     yield from _told("extreme_shape", odd[np.argsort(aspect[odd], kind="stable")], size)
 
 
-def _told(
-    category: str, ids: NDArray[np.int64], detail: Callable[[int], str]
-) -> Iterator[Finding]:
+def _told(category: str, ids: NDArray[np.int64], detail: Callable[[int], str]) -> Iterator[Finding]:
     if not len(ids):
         return
     entries = [Entry(sample_id, detail(sample_id)) for sample_id in ids.tolist()]

@@ -77,9 +77,7 @@ def read_structure(data: bytes) -> JpegStructure | None:
     if frame is None:
         return None
     precision, height, width, components, is_progressive = frame
-    return JpegStructure(
-        width, height, components, precision, is_progressive, orientation or None
-    )
+    return JpegStructure(width, height, components, precision, is_progressive, orientation or None)
 
 
 def bytes_after_end(data: bytes) -> int:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,6 @@ from ecotui.engine.audit.scan import Scan
 from ecotui.engine.data.index import DataIndex
 from ecotui.paths import RunDir
 from ecotui.plans import AuditReported
-
-REPORT_VERSION = 1
-"""Of what is looked for: a report of another version is made anew."""
 
 _FOLDER = "report"
 _EVENTS: TypeAdapter[list[AuditReported]] = TypeAdapter(list[AuditReported])
@@ -35,13 +33,22 @@ def key_of(index: DataIndex, scan: Scan, wish: str) -> str:
         wish: What else the report depends on, in words.
     """
     digest = hashlib.blake2b(digest_size=16)
-    versions = [AUDIT_VERSION, REPORT_VERSION, wish, index.layout, list(index.class_names)]
+    versions = [AUDIT_VERSION, _own_digest(), wish, index.layout, list(index.class_names)]
     digest.update(json.dumps(versions).encode("utf-8", "surrogateescape"))
     digest.update(index.names.block)
     for array in (index.names.ends, index.labels, *(index.splits[name] for name in index.splits)):
         digest.update(np.int64(len(array)).tobytes() + np.ascontiguousarray(array).tobytes())
     for part in range(0, len(scan.rows), 65_536):
         digest.update(scan.rows[part : part + 65_536].tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def _own_digest() -> str:
+    """Return a digest of the audit's own code: a report of another version is made anew."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -25,6 +25,10 @@ LIGHT = 0.95
 BLURRED = -100.0 * math.log(1.0 - 0.29)
 """Standard deviation of edges: cleanvision's score 1 - exp(-edges / 100) below 0.29."""
 
+BLURRED_SHARE = 1.0 / 3.0
+"""A blurred photo has less than this share of the median of the set: where most photos show
+little structure, as things before a plain wall do, that is how they are, no fault of a few."""
+
 PLAIN_HISTOGRAM = -100.0 * math.log(1.0 - 0.18)
 """A grey histogram that spreads more is that of a plain photo, not of a blurred one."""
 
@@ -46,7 +50,10 @@ def look_findings(rows: Rows) -> Iterator[Finding]:
     is_seen = can_be_seen(rows)
     brightest, darkest = rows["bright_99"] / 255.0, rows["bright_5"] / 255.0
     edges, entropy = rows["edges"], rows["entropy"].astype(np.float64)
-    is_blurred = (edges < BLURRED) & (rows["histogram_spread"] <= PLAIN_HISTOGRAM)
+    usual = float(np.median(edges[is_seen])) if is_seen.any() else 0.0
+    is_blurred = (edges < min(BLURRED, BLURRED_SHARE * usual)) & (
+        rows["histogram_spread"] <= PLAIN_HISTOGRAM
+    )
     # A side of less than 3 pixels has no edges to be judged by.
     is_judged = np.minimum(rows["width"], rows["height"]) >= 3
     yield from _told(

@@ -40,9 +40,7 @@ def measure(greys: Sequence[Greys]) -> tuple[Rows, Tiles]:
     return rows, tiles
 
 
-def _measure_alike(
-    stack: NDArray[np.uint8], places: list[int], rows: Rows, tiles: Tiles
-) -> None:
+def _measure_alike(stack: NDArray[np.uint8], places: list[int], rows: Rows, tiles: Tiles) -> None:
     _, height, width = stack.shape
     scale = LONG_SIDE / max(height, width)
     if scale < 1.0:
@@ -92,7 +90,8 @@ def spans(old: int, edges: NDArray[np.float64]) -> NDArray[np.float32]:
     begin, end = edges[:-1, None], edges[1:, None]
     pixels = np.arange(old)[None, :]
     covered = np.clip(np.minimum(end, pixels + 1) - np.maximum(begin, pixels), 0.0, None)
-    return (covered / covered.sum(axis=1, keepdims=True)).astype(np.float32)
+    matrix: NDArray[np.float32] = (covered / covered.sum(axis=1, keepdims=True)).astype(np.float32)
+    return matrix
 
 
 def _to_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:

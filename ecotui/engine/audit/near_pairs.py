@@ -104,9 +104,7 @@ def hashes(tiles: Tiles, box: Boxes) -> NDArray[np.uint64]:
     return found
 
 
-def candidates(
-    tiles: Tiles, poll: Callable[[], None]
-) -> Iterator[Pairs]:
+def candidates(tiles: Tiles, poll: Callable[[], None]) -> Iterator[Pairs]:
     """Yield pairs of photos that may be nearly the same; a pair may come several times.
 
     Args:

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,7 @@ class Look:
 
     outcome: Outcome
     reason: str = ""
-    traits: Trait = Trait(0)
+    traits: Trait = field(default_factory=lambda: Trait(0))
     format: str = ""
     width: int = 0
     height: int = 0
@@ -140,9 +140,7 @@ def _is_plain(structure: JpegStructure, max_pixels: int) -> bool:
     )
 
 
-def _strictly(
-    data: bytes, structure: JpegStructure, path: Path, wants_colours: bool
-) -> Look | str:
+def _strictly(data: bytes, structure: JpegStructure, path: Path, wants_colours: bool) -> Look | str:
     """Return what a strict decoder sees, or what it complains about."""
     factor = _factor(structure)
     height, width = -(-structure.height // factor), -(-structure.width // factor)

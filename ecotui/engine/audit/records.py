@@ -82,4 +82,5 @@ Tiles = NDArray[np.uint8]
 def can_be_seen(rows: Rows) -> NDArray[np.bool_]:
     """Return which rows have a picture, `[N]`."""
     outcomes = rows["outcome"]
-    return (outcomes == Outcome.READ) | (outcomes == Outcome.SUSPECT)
+    seen: NDArray[np.bool_] = (outcomes == Outcome.READ) | (outcomes == Outcome.SUSPECT)
+    return seen

@@ -83,7 +83,6 @@ class Report:
         return "" if sample_id == NOBODY else visible(self._index.names[sample_id])
 
 
-
 def in_order(found: Sequence[Finding]) -> list[Finding]:
     """Return findings in the order of their categories, the worst first."""
     by_name = {finding.category: finding for finding in found}
@@ -94,9 +93,7 @@ def nothing_found(found: Sequence[Finding]) -> list[AuditReported]:
     """Return an event for each category that was looked for and of which there is none."""
     present = {finding.category for finding in found}
     return [
-        AuditReported(
-            category=each.name, verdict="pass", num_files=0, what=f"no {each.title}"
-        )
+        AuditReported(category=each.name, verdict="pass", num_files=0, what=f"no {each.title}")
         for each in CATEGORIES
         if each.name not in present and each.name not in _ON_REQUEST
     ]

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +111,7 @@ def available_threads() -> int:
 
 
 def _row_file(count: int) -> Rows:
-    """Return rows in a file that goes with the process: a million of them is not a matter of RAM."""
+    """Return rows in a file that goes with the process: a million need no RAM of their own."""
     with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
         file.truncate(max(1, count) * ROW.itemsize)
         mapped: Rows = np.memmap(file, dtype=ROW, mode="r+", shape=(max(1, count),))
