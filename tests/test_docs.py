@@ -50,6 +50,7 @@ def test_every_check_and_guard_has_its_place_among_the_layers() -> None:
     named = set(re.findall(r"`(\w+)`", page))
     engine = ROOT / "ecotui" / "engine"
     preflight = (engine / "preflight.py").read_text(encoding="utf-8")
+    preflight += (engine / "audit" / "audit_job.py").read_text(encoding="utf-8")
     checks = {*re.findall(r'_result\(\s*"(\w+)"', preflight)}
     guards = {
         name

@@ -90,8 +90,9 @@ def test_the_preflight_job_looks_and_trains_nothing(
         "all 14 checked images are 32x32",
         "the model takes the images and gives a score for 3 classes",
     ]
-    # Nothing but the request lies there.
-    assert {path.name for path in run.path.iterdir()} == {"config.toml", "job.json"}
+    # Nothing but the request lies there, and what the audit has found.
+    found = {"audit.json", "previews"} if level == "full" else set()
+    assert {path.name for path in run.path.iterdir()} == {"config.toml", "job.json"} | found
 
 
 @pytest.mark.parametrize("job", [PreflightJob(), None])

@@ -6,6 +6,8 @@ whether that crop has the shape of the other photo.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -117,7 +119,8 @@ def _correlation(
 def _part(pictures: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     rows = _spans(boxes[:, 1], boxes[:, 3])
     columns = _spans(boxes[:, 0], boxes[:, 2])
-    return np.matmul(np.matmul(rows, pictures), columns.transpose(0, 2, 1))
+    parts: NDArray[Any] = np.matmul(np.matmul(rows, pictures), columns.transpose(0, 2, 1))
+    return parts
 
 
 def _spans(begin: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float32]:

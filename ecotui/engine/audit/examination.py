@@ -25,6 +25,7 @@ from ecotui.engine.audit.report_file import write_findings
 from ecotui.engine.audit.scan import Scan, scan
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.emit import Emit, span
+from ecotui.events import SetupAdvanced
 from ecotui.paths import RunDir
 from ecotui.plans import AuditFinished, AuditReported
 
@@ -90,8 +91,8 @@ def examine(
         poll: Called ten times a second at least; what it raises ends the audit.
 
     Emits:
-        StageStarted, StageAdvanced, AuditReported for every category, AuditFinished,
-        StageFinished.
+        StageStarted, StageAdvanced, StageFinished, SetupAdvanced, AuditReported for every
+        category, AuditFinished.
 
     Raises:
         OSError: The run directory cannot be written.
@@ -163,10 +164,10 @@ def _worked_out(
     findings: list[Finding] = [*balance_findings(index), *file_findings(found)]
     findings += look_findings(found.rows)
     findings += normalisation(found.rows, wish.mean, wish.std)
-    with span(emit, "duplicates", total=0, unit="pairs"):
-        copies = exact_pairs(found.rows)
-        alike = near_pairs(index, found, copies, poll, max_pixels=wish.max_pixels)
-        findings += duplicate_findings(index, copies, alike)
+    emit(SetupAdvanced(doing="comparing the photos with one another"))
+    copies = exact_pairs(found.rows)
+    alike = near_pairs(index, found, copies, poll, max_pixels=wish.max_pixels)
+    findings += duplicate_findings(index, copies, alike)
     if wish.more is not None:
         findings += wish.more(index, found)
     report = Report(index, run, max_pixels=wish.max_pixels, poll=poll)

@@ -103,7 +103,8 @@ def look(path: Path, *, max_pixels: int, wants_colours: bool) -> Look:
     except OSError as error:
         return Look(Outcome.UNREADABLE, f"cannot be read: {visible(error.strerror or error)}")
     structure = read_structure(data) if data.startswith(START) else None
-    complaint = ""
+    is_broken = data.startswith(START) and structure is None
+    complaint = "its markers are out of order" if is_broken else ""
     if structure is not None and _is_plain(structure, max_pixels):
         seen = _strictly(data, structure, path, wants_colours)
         if isinstance(seen, Look):
