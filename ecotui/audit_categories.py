@@ -288,4 +288,4 @@ CORRUPT = tuple(each.name for each in CATEGORIES if each.group == "corrupt")
 def members(wanted: str) -> tuple[str, ...]:
     """Return the categories that a word of `--exclude` means; none for an unknown word."""
     found = [each.name for each in CATEGORIES if each.can_exclude]
-    return tuple(name for name in found if wanted in (name, BY_NAME[name].group))
+    return tuple(name for name in found if wanted and wanted in (name, BY_NAME[name].group))

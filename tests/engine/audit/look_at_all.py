@@ -23,7 +23,7 @@ def main() -> None:
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + GIGABYTE, held + GIGABYTE))
     for path in sorted(folder.iterdir()):
-        started = time.perf_counter()
+        started = time.process_time()
         seen = look(path, max_pixels=max_pixels, wants_colours=True)
         if seen.greys is not None:
             measure([seen.greys])
@@ -33,7 +33,7 @@ def main() -> None:
             "traits": [trait.name for trait in seen.traits],
             "reason": seen.reason,
             "size": [seen.width, seen.height],
-            "seconds": time.perf_counter() - started,
+            "seconds": time.process_time() - started,
         }
         print(json.dumps(told), flush=True)
 

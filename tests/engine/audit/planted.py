@@ -44,7 +44,7 @@ def scene(seed: int, kind: int, width: int = 220, height: int = 165) -> Image.Im
         angle = generator.uniform(0, np.pi)
         u = (x - centre[0]) * np.cos(angle) + (y - centre[1]) * np.sin(angle)
         v = (y - centre[1]) * np.cos(angle) - (x - centre[0]) * np.sin(angle)
-        inside = 1 / (1 + np.exp(40 * ((u / radii[0]) ** 2 + (v / radii[1]) ** 2 - 1)))
+        inside = np.clip(6 - 5 * ((u / radii[0]) ** 2 + (v / radii[1]) ** 2), 0, 1)
         texture = 25 * np.sin(generator.uniform(20, 90) * u) * np.sin(generator.uniform(20, 90) * v)
         colour = generator.uniform(-70, 70) + tint
         pixels = pixels + inside[..., None] * (colour + texture[..., None])

@@ -18,6 +18,7 @@ from ecotui.engine.data.index import build_index
 from ecotui.events import Event
 from ecotui.paths import RunDir, user_cache
 from ecotui.plans import AuditFinished, AuditReported
+from tests.engine.audit.hostile_photos import picture
 from tests.engine.audit.planted import CLASSES, Planted, plant, scene, write_scenes
 from tests.engine.harness import of
 
@@ -195,28 +196,25 @@ class TestUnchanged:
             auditing()
             assert auditing.finished.num_read == 10
 
-    def test_what_was_read_before_a_stop_is_kept(self, tmp_path: Path) -> None:
-        root = tmp_path / "photos"
-        write_scenes(root, per_class=24)
-        index = build_index(DataConfig(root=str(root)), seed=0)
-        done = 0
-
-        def advance(event: Event) -> None:
-            nonlocal done
-            done = getattr(event, "done", done)
+    def test_what_was_read_before_a_stop_is_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ecotui.engine.audit.scan.FILES_AT_ONCE", 2)
+        auditing = Auditing(tmp_path, small_set(tmp_path / "photos"))
+        index = build_index(DataConfig(root=str(auditing.root)), seed=0)
+        num_asked = 0
 
         def poll() -> None:
-            if done > 0:
+            nonlocal num_asked
+            num_asked += 1
+            # Once before the first file, then at least once for every two.
+            if num_asked == 5:
                 raise StopRequested("enough")
 
-        run = RunDir(tmp_path / "run")
-        run.path.mkdir()
         with pytest.raises(StopRequested):
-            examine(index, Wish(max_pixels=10**7), run, advance, poll)
-        events: list[Event] = []
-        examine(index, Wish(max_pixels=10**7), run, events.append, lambda: None)
-        (finished,) = of(AuditFinished, events)
-        assert 0 < finished.num_read < len(index.names)
+            examine(index, Wish(max_pixels=50_000_000), auditing.run, lambda event: None, poll)
+        auditing()
+        assert 0 < auditing.finished.num_read < 10
 
 
 class TestSingleFiles:
@@ -264,7 +262,7 @@ class TestSingleFiles:
         black, white = Image.new("RGB", (90, 70), (9, 9, 9)), Image.new("RGB", (90, 70), "white")
         black.save(root / "can" / "black.png")
         white.save(root / "can" / "white.png")
-        scene(5, 0).resize((8, 8)).resize((220, 165)).save(root / "can" / "soft.jpg")
+        picture().resize((8, 8)).resize((220, 165)).save(root / "can" / "soft.jpg")
         scene(6, 0).resize((20, 20)).save(root / "can" / "small.png")
         scene(6, 0).resize((400, 60)).save(root / "can" / "long.png")
         scene(6, 0).resize((2_000, 1_500)).save(root / "can" / "grand.jpg")
