@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ecotui.audit_categories import CORRUPT
 from ecotui.config import DataConfig, PreflightConfig, RunConfig
 from ecotui.config_file import parse_file
@@ -40,6 +42,11 @@ def run_audit(job: AuditJob, run: RunDir, control: Control, emit: Emit) -> None:
     for note in index.notes:
         emit(LogWritten(severity="note", message=note))
     wish = _wish(config.data, rechecks=job.recheck)
+    if job.labels:
+        from ecotui.engine.audit.label_findings import LabelSearch  # noqa: PLC0415 - needs torch
+
+        search = LabelSearch(config, job.run_path, lambda: control.poll(0))
+        wish = replace(wish, more=search)
     audit = examine(index, wish, run, emit, lambda: control.poll(0))
     if audit.is_bad:
         check = files_check(audit)

@@ -169,6 +169,7 @@ def _worked_out(
     alike = near_pairs(index, found, copies, poll, max_pixels=wish.max_pixels)
     findings += duplicate_findings(index, copies, alike)
     if wish.more is not None:
+        emit(SetupAdvanced(doing="looking for doubtful labels"))
         findings += wish.more(index, found)
     report = Report(index, run, max_pixels=wish.max_pixels, poll=poll)
     write_findings(index, run.audit, findings)

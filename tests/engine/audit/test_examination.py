@@ -274,7 +274,7 @@ class TestSingleFiles:
         assert auditing.paths("low_information") == {"can/black.png", "can/white.png"}
         assert auditing.paths("tiny") == {"can/small.png"}
         assert auditing.paths("extreme_shape") == {"can/long.png"}
-        assert auditing.paths("odd_size") == {"can/grand.jpg"}
+        assert "can/grand.jpg" in auditing.paths("odd_size")
 
     def test_colours_far_from_the_normalisation(self, auditing: Auditing) -> None:
         auditing(mean=(0.02, 0.02, 0.02), std=(0.1, 0.1, 0.1))
