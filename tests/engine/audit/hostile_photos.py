@@ -149,7 +149,8 @@ CASES: list[Case] = [
     Case("bytes_after_end.jpg", raw(JPEG + bytes(1_000)), "READ"),
     Case("two_photos.jpg", raw(JPEG + JPEG), "READ"),
     Case("garbage_in_header.jpg", raw(JPEG[:20] + b"\0\0\0" + JPEG[20:]), "SUSPECT"),
-    Case("no_tables.jpg", raw(JPEG.replace(b"\xff\xc4", b"\xff\xee")), "READ"),  # the standard tables are meant
+    # Without tables of its own the standard ones are meant.
+    Case("no_tables.jpg", raw(JPEG.replace(b"\xff\xc4", b"\xff\xee")), "READ"),
     Case("claims_no_size.jpg", raw(jpeg_claiming(0, 0)), "UNREADABLE,UNSUPPORTED"),
     Case("claims_more_rows.jpg", raw(jpeg_claiming(160, 400)), "TRUNCATED,SUSPECT"),
     Case("bomb_400mp.jpg", raw(jpeg_claiming(20_000, 20_000)), "TOO_LARGE", words="max_pixels"),
@@ -201,7 +202,7 @@ CASES: list[Case] = [
     Case("animated.webp", raw(frames("WEBP")), "READ", ("UNUSUAL_MODE",)),
     Case("animated.png", raw(frames("PNG")), "READ", ("UNUSUAL_MODE",)),
     Case("bad_exif.jpg", raw(encoded("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")), "READ"),
-    Case("pipe.jpg", lambda path: os.mkfifo(path), "UNSUPPORTED"),
+    Case("pipe.jpg", os.mkfifo, "UNSUPPORTED"),
     Case("folder.jpg", lambda path: path.mkdir(), "UNSUPPORTED", words="folder"),
     Case("nowhere.jpg", lambda path: path.symlink_to("absent"), "UNREADABLE", words="not exist"),
     Case("loop.jpg", lambda path: path.symlink_to(path.name), "UNREADABLE", words="back to itself"),
