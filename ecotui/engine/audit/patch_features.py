@@ -17,6 +17,9 @@ SIDE = 48
 
 PATCH, STRIDE, KINDS = 6, 2, 400
 NUM_EXAMPLES, ROUNDS = 20_000, 10
+EXAMPLES_A_PHOTO, EXAMPLES_A_KIND = 40, 20
+"""Of small sets fewer patches are taken, and fewer kinds are told apart."""
+
 MIN_AGREEMENT = 0.5
 """A patch counts as of a kind by how much it agrees with it beyond this."""
 
@@ -62,7 +65,8 @@ def _learned_kinds(
     values, vectors = torch.linalg.eigh(torch.cov(patches.T))
     matrix = vectors @ torch.diag((values + 0.1) ** -0.5) @ vectors.T
     whitened = (patches - middle) @ matrix
-    kinds = torch.randn(KINDS, patches.shape[1], generator=generator)
+    num_kinds = min(KINDS, max(8, len(patches) // EXAMPLES_A_KIND))
+    kinds = torch.randn(num_kinds, patches.shape[1], generator=generator)
     kinds = F.normalize(kinds, dim=1)
     for _ in range(ROUNDS):
         poll()
@@ -76,11 +80,12 @@ def _learned_kinds(
 
 
 def _examples(images_BCHW: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    chosen = torch.randint(len(images_BCHW), (NUM_EXAMPLES,), generator=generator)
-    places = torch.randint(SIDE - PATCH + 1, (NUM_EXAMPLES, 2), generator=generator)
+    count = min(NUM_EXAMPLES, EXAMPLES_A_PHOTO * len(images_BCHW))
+    chosen = torch.randint(len(images_BCHW), (count,), generator=generator)
+    places = torch.randint(SIDE - PATCH + 1, (count, 2), generator=generator)
     order = torch.argsort(chosen)
     patches = []
-    for start in range(0, NUM_EXAMPLES, 512):
+    for start in range(0, count, 512):
         some = order[start : start + 512]
         ids, inverse = chosen[some].unique(return_inverse=True)
         small = _small(images_BCHW[ids].float() / 255.0)
@@ -101,7 +106,7 @@ def _amounts(
     middle, matrix = whitening
     amounts = F.relu((_normalised(patches) - middle) @ matrix @ kinds.T - MIN_AGREEMENT)
     side = (SIDE - PATCH) // STRIDE + 1
-    grid = amounts.transpose(1, 2).reshape(len(images_BCHW), KINDS, side, side)
+    grid = amounts.transpose(1, 2).reshape(len(images_BCHW), len(kinds), side, side)
     return F.adaptive_avg_pool2d(grid, 2).flatten(1)
 
 
