@@ -62,7 +62,7 @@ def made_photo(seed: int, width: int, height: int) -> Image.Image:
     """Return a picture about as rich as a photo: coarse shapes, edges and grain."""
     generator = np.random.Generator(np.random.PCG64(seed))
     coarse = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    fine = generator.integers(90, 166, (height // 4, width // 4, 3), dtype=np.uint8)
+    fine = generator.integers(60, 196, (height // 2, width // 2, 3), dtype=np.uint8)
     large = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     small = np.asarray(Image.fromarray(fine).resize((width, height), Image.Resampling.BILINEAR))
     mixed = large.astype(np.int16) + (small.astype(np.int16) - 128) // 2
@@ -92,8 +92,8 @@ def made_index(root: Path, count: int) -> DataIndex:
 
 
 def _index(root: Path, names: Names) -> DataIndex:
-    labels = np.arange(len(names), dtype=np.int64) % 2
     ids = np.arange(len(names), dtype=np.int64)
+    labels = ids % 2
     splits = {"train": ids[ids % 4 > 0], "val": ids[ids % 4 == 0], "test": ids[:0]}
     return DataIndex(root, "classes", ("a", "b"), names, labels, splits, ())  # type: ignore[arg-type]
 

@@ -110,9 +110,8 @@ class Planting:
 
     def other_class(self, name: str) -> str:
         """Return a class that a photo is not of."""
-        return self.draw.choice(
-            [each for each in self.classes if each != name.split("/", maxsplit=1)[0]]
-        )
+        own = name.split("/", maxsplit=1)[0]
+        return self.draw.choice([each for each in self.classes if each != own])
 
     def conflicting(self, number: int) -> str:
         """Copy a photo to another class, in train."""

@@ -63,10 +63,10 @@ def _trained(
         optimizer.zero_grad()
         loss = F.cross_entropy(features_ND @ weight_DK + bias_K, labels_N)
         loss = loss + WEIGHT_DECAY * weight_DK.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return weight_DK.detach(), bias_K.detach()
 
 

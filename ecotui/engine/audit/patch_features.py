@@ -53,7 +53,8 @@ def _evened(features_BD: torch.Tensor) -> torch.Tensor:
 
 def _normalised(patches_ND: torch.Tensor) -> torch.Tensor:
     centred = patches_ND - patches_ND.mean(-1, keepdim=True)
-    return centred / (patches_ND.var(-1, keepdim=True) + 0.01).sqrt()
+    normalised: torch.Tensor = centred / (patches_ND.var(-1, keepdim=True) + 0.01).sqrt()
+    return normalised
 
 
 def _learned_kinds(

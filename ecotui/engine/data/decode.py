@@ -169,7 +169,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _told(error) from None
 
 
-def open_regular(path: Path) -> int:
+def open_regular(path: str | Path) -> int:
     """Return a descriptor of a regular file with something in it; a pipe does not block.
 
     Raises:

@@ -11,9 +11,10 @@ from PIL import Image
 
 from ecotui.audit_categories import BY_NAME, CATEGORIES
 from ecotui.config import DataConfig
-from ecotui.engine.audit import examination, reading
+from ecotui.engine.audit import examination
 from ecotui.engine.audit.examination import Audit, Wish, examine, glance
 from ecotui.engine.control import StopRequested
+from ecotui.engine.data.decode import DecodeError, open_regular
 from ecotui.engine.data.index import build_index
 from ecotui.events import Event
 from ecotui.paths import RunDir, user_cache
@@ -222,17 +223,17 @@ class TestSingleFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         auditing = Auditing(tmp_path, small_set(tmp_path / "photos"))
-        honest = reading.open_regular
+        honest = open_regular
 
-        def refuse(path: Path) -> int:
-            if path.name == "3.jpg":
-                raise reading.DecodeError("the file may not be read", "not_permitted")
+        def refuse(path: str) -> int:
+            if path.endswith("3.jpg"):
+                raise DecodeError("the file may not be read", "not_permitted")
             return honest(path)
 
-        monkeypatch.setattr(reading, "open_regular", refuse)
+        monkeypatch.setattr("ecotui.engine.audit.reading.open_regular", refuse)
         auditing()
         assert auditing.paths("not_permitted") == {"bottle/3.jpg", "can/3.jpg"}
-        monkeypatch.setattr(reading, "open_regular", honest)
+        monkeypatch.setattr("ecotui.engine.audit.reading.open_regular", honest)
         auditing()  # rights may change without leaving a trace in the file
         assert not auditing.paths("not_permitted")
 
