@@ -22,7 +22,7 @@ import PIL
 import simplejpeg
 from numpy.typing import NDArray
 
-from ecotui.durable import write_whole
+from ecotui.durable import sync_file, write_whole
 from ecotui.engine.audit.records import AUDIT_VERSION, ROW, TILE_SIDE, Outcome, Rows, Tiles
 from ecotui.engine.data.index import Names
 from ecotui.paths import user_cache
@@ -97,8 +97,7 @@ class Cache:
         Raises:
             OSError: It cannot be written; the earlier state stands.
         """
-        if isinstance(known.tiles, np.memmap):
-            known.tiles.flush()
+        _sync(self.folder / known.tiles_name)
         remarks = json.dumps(known.remarks, ensure_ascii=True).encode()
         ends = known.names.ends.astype("<i8")
         block = known.names.block
@@ -146,8 +145,8 @@ class Cache:
 
     def _mapped(self, name: str, count: int, mode: str) -> Tiles:
         shape = (max(1, count), TILE_SIDE, TILE_SIDE)
-        mapped: Tiles = np.memmap(self.folder / name, dtype=np.uint8, mode=mode, shape=shape)  # type: ignore[call-overload]
-        return mapped[:count]
+        mapped = np.memmap(self.folder / name, dtype=np.uint8, mode=mode, shape=shape)  # type: ignore[call-overload]
+        return np.asarray(mapped)[:count]
 
     def _sweep(self) -> None:
         """Remove files of tiles that the state does not name and no audit can still be writing."""
@@ -164,6 +163,15 @@ class Cache:
         with contextlib.suppress(OSError):
             if name:
                 (self.folder / name).unlink()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file that is written through its mapping."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def carried_over(known: Known, names: Names, rows: Rows) -> tuple[NDArray[np.int64], ...]:

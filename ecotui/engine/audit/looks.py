@@ -99,9 +99,9 @@ def _to_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _histograms(stack: NDArray[np.uint8]) -> NDArray[np.float64]:
-    count = len(stack)
-    flat = stack.reshape(count, -1).astype(np.int64) + 256 * np.arange(count)[:, None]
-    return np.bincount(flat.ravel(), minlength=256 * count).reshape(count, 256).astype(np.float64)
+    # One at a time: a picture and its counts stay in the processor's cache.
+    found = [np.bincount(picture.ravel(), minlength=256) for picture in stack]
+    return np.array(found, dtype=np.float64)
 
 
 def _edges(stack: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -114,6 +114,10 @@ def _edges(stack: NDArray[np.uint8]) -> NDArray[np.float64]:
     greys = stack.astype(np.int16)
     lines = greys[:, :-2] + greys[:, 1:-1] + greys[:, 2:]
     boxes = lines[:, :, :-2] + lines[:, :, 1:-1] + lines[:, :, 2:]
-    edges = np.clip(9 * greys[:, 1:-1, 1:-1] - boxes, 0, 255).astype(np.float32)
-    spread: NDArray[np.float64] = edges.reshape(len(stack), -1).std(axis=1)
+    edges = 9 * greys[:, 1:-1, 1:-1] - boxes
+    np.clip(edges, 0, 255, out=edges)
+    flat = edges.reshape(len(stack), -1).astype(np.float32)
+    mean = flat.mean(axis=1)
+    squares = np.einsum("bi,bi->b", flat, flat) / flat.shape[1]
+    spread: NDArray[np.float64] = np.sqrt(np.maximum(squares - mean * mean, 0.0))
     return spread

@@ -46,6 +46,7 @@ _ENDINGS = {
     "GIF": (".gif",),
     "TIFF": (".tif", ".tiff"),
 }
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _PLAIN_MODES = frozenset({"RGB", "L"})
 _ONE_AT_A_TIME = threading.Lock()
 _no_lock = contextlib.nullcontext()
@@ -74,7 +75,8 @@ class Look:
         height: Of the upright photo, pixels.
         content: First 16 bytes of the SHA-256 of the whole file; zeros where it was not read.
         greys: A small picture; None where there is none.
-        colours: Small picture in RGB, `[height, width, 3]`; None where it was not asked for.
+        colours: Means of R, G, B and of their squares, 0 to 1, `[2, 3]`; None where they were
+            not asked for.
     """
 
     outcome: Outcome
@@ -85,10 +87,10 @@ class Look:
     height: int = 0
     content: bytes = bytes(16)
     greys: Greys | None = None
-    colours: NDArray[np.uint8] | None = None
+    colours: NDArray[np.float32] | None = None
 
 
-def look(path: Path, *, max_pixels: int, wants_colours: bool) -> Look:
+def look(path: str | Path, *, max_pixels: int, wants_colours: bool) -> Look:
     """Read a file whole and say what there is to it; never raises for what is in it.
 
     Args:
@@ -96,6 +98,7 @@ def look(path: Path, *, max_pixels: int, wants_colours: bool) -> Look:
         max_pixels: Largest width times height that is decoded.
         wants_colours: Also return a small picture in colours.
     """
+    path = os.fspath(path)
     try:
         data, content = _read(path)
     except DecodeError as error:
@@ -120,15 +123,24 @@ def look(path: Path, *, max_pixels: int, wants_colours: bool) -> Look:
     return seen
 
 
-def _read(path: Path) -> tuple[bytes, bytes]:
+def _read(path: str) -> tuple[bytes, bytes]:
     """Return a file's bytes, or its beginning where it is large, and its content's hash."""
-    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-        data = file.read(MAX_WHOLE_BYTES + 1)
+    descriptor = open_regular(path)
+    try:
+        data = b""
+        # One call takes all there is of most files; a file that grows is read to its end.
+        wanted = min(os.fstat(descriptor).st_size, MAX_WHOLE_BYTES) + 1
+        while len(data) <= MAX_WHOLE_BYTES and (piece := os.read(descriptor, wanted)):
+            data = data + piece if data else piece
+            if len(piece) < wanted:
+                break
         digest = hashlib.sha256(data)
         if len(data) > MAX_WHOLE_BYTES:
-            while piece := file.read(1_048_576):
+            while piece := os.read(descriptor, 1_048_576):
                 digest.update(piece)
             data = data[:65_536]
+    finally:
+        os.close(descriptor)
     return data, digest.digest()[:16]
 
 
@@ -141,7 +153,7 @@ def _is_plain(structure: JpegStructure, max_pixels: int) -> bool:
     )
 
 
-def _strictly(data: bytes, structure: JpegStructure, path: Path, wants_colours: bool) -> Look | str:
+def _strictly(data: bytes, structure: JpegStructure, path: str, wants_colours: bool) -> Look | str:
     """Return what a strict decoder sees, or what it complains about."""
     factor = _factor(structure)
     height, width = -(-structure.height // factor), -(-structure.width // factor)
@@ -158,7 +170,6 @@ def _strictly(data: bytes, structure: JpegStructure, path: Path, wants_colours: 
             )
     except ValueError as error:
         return visible(error, limit=200)
-    colours = pixels if wants_colours else None
     greys = grey_of(pixels) if wants_colours else pixels[..., 0]
     turn = _UPRIGHT_TILES.get(structure.orientation or 1)
     seen = Look(Outcome.READ, format="JPEG", width=structure.width, height=structure.height)
@@ -168,7 +179,8 @@ def _strictly(data: bytes, structure: JpegStructure, path: Path, wants_colours: 
         seen.traits |= Trait.ROTATED
         if (structure.orientation or 1) >= 5:
             seen.width, seen.height = seen.height, seen.width
-    seen.greys, seen.colours = greys, colours
+    seen.greys = greys
+    seen.colours = colour_figures(pixels) if wants_colours else None
     return seen
 
 
@@ -178,12 +190,13 @@ def _factor(structure: JpegStructure) -> int:
     return next((factor for factor in (8, 4, 2) if long_side >= LONG_SIDE * factor), 1)
 
 
-def _as_trained(path: Path, max_pixels: int, complaint: str, wants_colours: bool) -> Look:
+def _as_trained(path: str, max_pixels: int, complaint: str, wants_colours: bool) -> Look:
     """Return what the decoder of the training makes of a file."""
     try:
-        width, height = read_size(path)
+        file = Path(path)
+        width, height = read_size(file)
         with _ONE_AT_A_TIME if width * height > LARGE_PIXELS else _no_lock:
-            photo = read_photo(path, max_pixels=max_pixels)
+            photo = read_photo(file, max_pixels=max_pixels)
             small = _small(photo.image)
     except DecodeError as error:
         return Look(Outcome[error.fault.upper()], error.reason)
@@ -197,7 +210,7 @@ def _as_trained(path: Path, max_pixels: int, complaint: str, wants_colours: bool
         height=photo.image.height,
     )
     seen.greys = grey_of(colours)
-    seen.colours = colours if wants_colours else None
+    seen.colours = colour_figures(colours) if wants_colours else None
     return seen
 
 
@@ -211,19 +224,24 @@ def _small(image: Image.Image) -> Image.Image:
 
 def grey_of(colours: NDArray[np.uint8]) -> Greys:
     """Return the luma of an RGB picture. Source: ITU-R BT.601, as JPEG has it."""
-    red, green, blue = (colours[..., channel].astype(np.uint32) for channel in range(3))
-    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+    return np.rint(colours.astype(np.float32) @ _LUMA).astype(np.uint8)
 
 
-def _traits(photo: Photo, path: Path) -> Trait:
+def colour_figures(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the means of R, G and B and those of their squares, 0 to 1, `[2, 3]`."""
+    values = colours.reshape(-1, 3).astype(np.float32) / 255.0
+    return np.stack([values.mean(axis=0), np.einsum("ij,ij->j", values, values) / len(values)])
+
+
+def _traits(photo: Photo, path: str) -> Trait:
     traits = _name_trait(path, photo.format)
     if photo.mode not in _PLAIN_MODES or photo.is_animated:
         traits |= Trait.UNUSUAL_MODE
     return traits | Trait.ROTATED if photo.orientation != 1 else traits
 
 
-def _name_trait(path: Path, format: str) -> Trait:  # noqa: A002 - Pillow's word
-    fits = path.name.lower().endswith(_ENDINGS[format])
+def _name_trait(path: str, format: str) -> Trait:  # noqa: A002 - Pillow's word
+    fits = path.lower().endswith(_ENDINGS[format])
     return Trait(0) if fits else Trait.WRONG_EXTENSION
 
 

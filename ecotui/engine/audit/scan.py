@@ -27,10 +27,11 @@ MAX_THREADS = 32
 STORE_SECONDS = 30.0
 """What was read is stored at least so often, unless storing itself takes long."""
 
-COLOUR_SAMPLES = 4_096
-"""Photos whose colours are looked at, about: enough for a mean to three digits."""
+COLOUR_SAMPLES = 2_048
+"""Photos whose colours are looked at, about: enough for a mean to two digits."""
 
 _POLL_SECONDS = 0.1
+_NUMBER_OF_FORMAT = {name: number for number, name in enumerate(FORMATS)}
 
 
 @dataclass(slots=True)
@@ -114,8 +115,9 @@ def _row_file(count: int) -> Rows:
     """Return rows in a file that goes with the process: a million need no RAM of their own."""
     with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
         file.truncate(max(1, count) * ROW.itemsize)
-        mapped: Rows = np.memmap(file, dtype=ROW, mode="r+", shape=(max(1, count),))
-        return mapped[:count]
+        mapped = np.memmap(file, dtype=ROW, mode="r+", shape=(max(1, count),))
+        # A plain array over the same memory: the mapped one takes its time at every access.
+        return np.asarray(mapped)[:count]
 
 
 def _tile_file(cache: Cache, count: int) -> tuple[Tiles, str]:
@@ -126,8 +128,8 @@ def _tile_file(cache: Cache, count: int) -> tuple[Tiles, str]:
         with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
             file.truncate(max(1, count) * TILE_SIDE * TILE_SIDE)
             shape = (max(1, count), TILE_SIDE, TILE_SIDE)
-            mapped: Tiles = np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
-            return mapped[:count], ""
+            mapped = np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+            return np.asarray(mapped)[:count], ""
 
 
 def _taken_over(
@@ -194,6 +196,7 @@ class _Scanning:
         advance: Callable[[int], None],
     ) -> None:
         self._index, self._found, self._cache = index, found, cache
+        self._root = os.fsencode(index.root) + b"/"
         self._max_pixels, self._poll, self._advance = max_pixels, poll, advance
         self._colour_stride = max(1, len(index.names) // COLOUR_SAMPLES)
         self._store_due = time.monotonic() + STORE_SECONDS
@@ -221,7 +224,7 @@ class _Scanning:
         looks = []
         for sample_id in chunk.tolist():
             seen = look(
-                self._index.path_of(sample_id),
+                os.fsdecode(self._root + self._index.names.raw(sample_id)),
                 max_pixels=self._max_pixels,
                 wants_colours=sample_id % self._colour_stride == 0,
             )
@@ -247,26 +250,30 @@ class _Scanning:
                 break
             except TimeoutError:
                 continue
-        self._write(chunk.tolist(), looks)
+        self._write(chunk, looks)
         self.num_read += len(looks)
         self.num_bytes += int(self._found.rows["size"][chunk].sum())
         self._advance(len(looks))
         if time.monotonic() >= self._store_due:
             self._store()
 
-    def _write(self, ids: Sequence[int], looks: Sequence[Look]) -> None:
+    def _write(self, ids: NDArray[np.int64], looks: Sequence[Look]) -> None:
         rows = self._found.rows
-        for sample_id, seen in zip(ids, looks, strict=True):
-            row = rows[sample_id]
-            row["content"] = np.frombuffer(seen.content, dtype="<u8")
-            row["width"], row["height"] = seen.width, seen.height
-            row["traits"] |= seen.traits
-            row["format"] = FORMATS.index(seen.format) if seen.format in FORMATS else 0
-            if seen.colours is not None:
-                _write_colours(row, seen.colours)
+        contents = b"".join(seen.content for seen in looks)
+        rows["content"][ids] = np.frombuffer(contents, dtype="<u8").reshape(-1, 2)
+        rows["width"][ids] = [seen.width for seen in looks]
+        rows["height"][ids] = [seen.height for seen in looks]
+        rows["traits"][ids] |= np.array([seen.traits for seen in looks], dtype=np.uint8)
+        rows["format"][ids] = [_NUMBER_OF_FORMAT.get(seen.format, 0) for seen in looks]
+        coloured = [place for place, seen in enumerate(looks) if seen.colours is not None]
+        figures = np.array([looks[place].colours for place in coloured]).reshape(-1, 2, 3)
+        rows["is_coloured"][ids[coloured]] = 1
+        rows["colour_mean"][ids[coloured]] = figures[:, 0]
+        rows["colour_square"][ids[coloured]] = figures[:, 1]
+        for sample_id, seen in zip(ids.tolist(), looks, strict=True):
             if seen.reason:
                 self._found.remarks[sample_id] = seen.reason
-            row["outcome"] = seen.outcome
+        rows["outcome"][ids] = [seen.outcome for seen in looks]
 
     def _store(self) -> None:
         """Keep what was read so far for the next audit."""
@@ -279,13 +286,6 @@ class _Scanning:
             self._found.tiles_name = ""
         now = time.monotonic()
         self._store_due = now + max(STORE_SECONDS, 20.0 * (now - started))
-
-
-def _write_colours(row: Rows, colours: NDArray[np.uint8]) -> None:
-    values = colours.reshape(-1, 3).astype(np.float32) / 255.0
-    row["is_coloured"] = 1
-    row["colour_mean"] = values.mean(axis=0)
-    row["colour_square"] = (values * values).mean(axis=0)
 
 
 def is_read(rows: Rows) -> NDArray[np.bool_]:
