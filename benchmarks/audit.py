@@ -129,16 +129,18 @@ def speed(folder: Path, count: int, width: int, height: int) -> dict[str, float]
         )
 
     times: dict[str, list[float]] = {"pillow": [], "audit": [], "pillow_again": []}
+    work: dict[str, list[float]] = {name: [] for name in times}
     for number in range(ROUNDS + 1):
         for name, act in (
             ("pillow", lambda: load_all(paths)),
             ("audit", audit),
             ("pillow_again", lambda: load_all(paths)),
         ):
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             act()
             if number:
                 times[name].append(time.perf_counter() - started)
+                work[name].append(time.process_time() - busy)
     ratios = [a / b for a, b in zip(times["pillow"], times["audit"], strict=True)]
     control = [a / b for a, b in zip(times["pillow"], times["pillow_again"], strict=True)]
     return {
@@ -146,6 +148,10 @@ def speed(folder: Path, count: int, width: int, height: int) -> dict[str, float]
         "audit_images_per_second": count / statistics.median(times["audit"]),
         "ratio": statistics.median(ratios),
         "control_ratio": statistics.median(control),
+        # What two idle processors would give: on a busy machine the clock says little.
+        "ratio_of_processor_time": THREADS
+        * statistics.median(work["pillow"])
+        / statistics.median(work["audit"]),
     }
 
 
