@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from ecotui import __version__
+from ecotui.cli_audit import audit
 from ecotui.cli_config import config
 from ecotui.cli_options import (
     CONTEXT,
@@ -160,6 +161,9 @@ def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_jso
     from ecotui import check_verbs
 
     return check_verbs.preflight(config, settings, runs_dir, as_json=as_json)
+
+
+cli.add_command(audit)
 
 
 @cli.command(context_settings=CONTEXT)

@@ -48,6 +48,10 @@ class DataConfig(Section):
     """How photos are resized; `auto`: as the model was made for."""
     max_pixels: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 50_000_000
     """Largest photo that is decoded, pixels; a larger one is set aside. 1,000 to 10^9."""
+    exclude: str | None = None
+    """List of photos to leave out, a path relative to `root` a line, such as
+    `ecotui audit DATA --exclude corrupt,leaks > exclude.txt` prints; relative to the config
+    file. Remove lines, or this key, and the photos are back."""
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     """`shuffled`: every sample once an epoch; `balanced`: classes drawn equally often."""
 

@@ -30,6 +30,7 @@ MAX_KEY_PARTS = 8
 
 _PATHS = (
     ("data", "root", "the folder of photos to train on"),
+    ("data", "exclude", "the list of photos to leave out"),
     ("model", "weights", "the .safetensors file to start from"),
 )
 """Settings that are paths, and what they should name."""

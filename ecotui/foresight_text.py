@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import tomllib
 
-from ecotui.plans import AuditFinished, AuditReported, PlanProposed
-from ecotui.text import bytes_size, counted, duration, listed, visible
+from ecotui.plans import AuditExample, AuditFinished, AuditReported, PlanProposed
+from ecotui.run_state import RunState
+from ecotui.text import bytes_size, counted, duration, visible
+
+MAX_SHOWN = 3
+"""Examples of a finding that are told; the file of the audit has all."""
 
 
 def foresight_lines(event: AuditReported | AuditFinished | PlanProposed) -> list[str]:
@@ -57,13 +61,44 @@ def visible_lines(text: str) -> list[str]:
 
 
 def _finding(event: AuditReported) -> list[str]:
+    # What was looked for in vain is counted at the end, not told one by one.
+    return [] if event.verdict == "pass" else finding_lines(event)
+
+
+def finding_lines(event: AuditReported) -> list[str]:
+    """Return a finding with its first examples, what follows from it, and what to do."""
     lines = [f"{event.verdict}: {event.what}"]
-    if event.examples:
-        lines.append(f"  such as: {listed([each.path for each in event.examples], limit=3)}")
+    lines += [f"  {_example(each)}" for each in event.examples[:MAX_SHOWN]]
+    more = event.num_files - MAX_SHOWN
+    if event.examples and more > 0:
+        lines.append(f"  and {more:,} more")
     if event.consequence:
         lines.append(f"  training: {event.consequence}")
     if event.remedy:
         lines.append(f"  to fix: {event.remedy}")
+    return lines
+
+
+def _example(example: AuditExample) -> str:
+    subject = example.path or example.label
+    beside = f" = {example.other}" if example.other else ""
+    detail = f" ({example.detail})" if example.detail else ""
+    return f"{subject}{beside}{detail}"
+
+
+def audit_lines(state: RunState) -> list[str]:
+    """Return all findings of an audit, the worst first, and at the end what was fine."""
+    findings = state.outlook.findings
+    lines: list[str] = []
+    for verdict in ("fail", "warn", "note"):
+        for event in findings:
+            if event.verdict == verdict:
+                lines += finding_lines(event)
+    num_fine = sum(event.verdict == "pass" for event in findings)
+    if num_fine:
+        lines.append(f"pass: {counted(num_fine, 'other kind')} of fault looked for and not found")
+    if state.outlook.audit is not None:
+        lines += foresight_lines(state.outlook.audit)
     return lines
 
 

@@ -98,8 +98,22 @@ class PreflightJob(BaseModel):
     kind: Literal["preflight"] = "preflight"
 
 
+class AuditJob(BaseModel):
+    """Look at every photo of the data set that `config.toml` names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["audit"] = "audit"
+    recheck: bool = False
+    """Read all files again, also those that have not changed since they were read."""
+    labels: bool = False
+    """Also look for doubtful labels, by a short training."""
+    run_path: str | None = None
+    """Absolute path of a run whose best model is to be used for that; None for none."""
+
+
 Job = Annotated[
-    TrainJob | ExportJob | ImportJob | DescribeJob | DiagnoseJob | PreflightJob,
+    TrainJob | ExportJob | ImportJob | DescribeJob | DiagnoseJob | PreflightJob | AuditJob,
     Field(discriminator="kind"),
 ]
 JOB_ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)

@@ -93,7 +93,7 @@ class RunDir:
 
     @property
     def previews(self) -> Path:
-        """Folder of small pictures of what the transforms make of photos."""
+        """Folder of small pictures of photos and of what the transforms make of them."""
         return self.path / "previews"
 
     @property
@@ -110,6 +110,11 @@ class RunDir:
     def quarantine(self) -> Path:
         """Samples set aside and why, one JSON object a line."""
         return self.path / "quarantine.jsonl"
+
+    @property
+    def audit(self) -> Path:
+        """All findings of the data audit."""
+        return self.path / "audit.json"
 
     @property
     def checkpoints(self) -> Path:

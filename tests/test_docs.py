@@ -51,7 +51,8 @@ def test_every_check_and_guard_has_its_place_among_the_layers() -> None:
     page = (ROOT / "docs" / "protection.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+)`", page))
     engine = ROOT / "ecotui" / "engine"
-    checks = {*PREFLIGHT_CHECKS}
+    audit = (engine / "audit" / "audit_job.py").read_text(encoding="utf-8")
+    checks = {*PREFLIGHT_CHECKS, *re.findall(r'_result\(\s*"(\w+)"', audit)}
     guards = {
         name
         for path in (engine / "guards").glob("*.py")

@@ -38,10 +38,8 @@ from ecotui.engine.checks.transforms import (
     check_samples,
 )
 from ecotui.engine.control import Control
-from ecotui.engine.data.decode import DecodeError, decode
 from ecotui.engine.emit import Emit, span
 from ecotui.errors import EcoError, ExitCode
-from ecotui.events import CheckReported
 from ecotui.paths import RunDir
 from ecotui.preflight_register import CHECKS
 from ecotui.text import counted, listed, visible
@@ -133,8 +131,6 @@ def preflight(
     """
     if config.level == "off":
         return
-    if config.level == "full" and "audit" not in config.skip:
-        _check_files(parts, control, emit)
     material = Material(
         parts, run, config, control, Budget(config.budget_seconds), is_trained=is_trained
     )
@@ -271,40 +267,3 @@ class Examination:
         for finding in self._found.values():
             if finding.verdict == "fail":
                 raise EcoError(finding.what, finding.expected, finding.remedy, ExitCode.PREFLIGHT)
-
-
-def _check_files(parts: Parts, control: Control, emit: Emit) -> None:
-    """Decode every file; a few unreadable ones are a warning, many an error."""
-    index = parts.index
-    unreadable: list[str] = []
-    with span(emit, "audit", total=len(index.names), unit="files") as stage:
-        for sample_id in range(len(index.names)):
-            control.poll(0)
-            try:
-                decode(index.path_of(sample_id), max_pixels=parts.config.data.max_pixels)
-            except DecodeError as error:
-                unreadable.append(f"{visible(index.names[sample_id])} ({visible(error.reason)})")
-            stage.advance()
-    total = counted(len(index.names), "file")
-    if not unreadable:
-        emit(
-            CheckReported(
-                check="files",
-                verdict="pass",
-                what=f"all of {total} can be read",
-                expected="",
-                remedy="",
-            )
-        )
-        return
-    is_much = len(unreadable) / len(index.names) > MAX_UNREADABLE_FRACTION
-    report = CheckReported(
-        check="files",
-        verdict="fail" if is_much else "warn",
-        what=f"{len(unreadable)} of {total} cannot be read: {listed(unreadable, limit=5)}",
-        expected=f"at most {MAX_UNREADABLE_FRACTION:.0%} of the files unreadable",
-        remedy="replace or remove them; training leaves them out",
-    )
-    emit(report)
-    if is_much:
-        raise EcoError(report.what, report.expected, report.remedy, ExitCode.PREFLIGHT)

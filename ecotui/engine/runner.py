@@ -30,6 +30,7 @@ from ecotui.events import (
 )
 from ecotui.jobs import (
     JOB_ADAPTER,
+    AuditJob,
     DescribeJob,
     DiagnoseJob,
     ExportJob,
@@ -158,6 +159,10 @@ def _dispatch(
             _examine(job, control, emit)
         case PreflightJob():
             check_only(run, control, emit)
+        case AuditJob():
+            from ecotui.engine.audit.audit_job import run_audit  # noqa: PLC0415 - needs no torch
+
+            run_audit(job, run, control, emit)
     emit(
         RunFinished(
             why="job",

@@ -112,8 +112,8 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     index = _read_data(config, control, emit)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
     from ecotui.engine.planning.deciding import decide  # noqa: PLC0415
-    from ecotui.engine.planning.proposal import propose  # noqa: PLC0415
-    from ecotui.engine.preflight import preflight  # noqa: PLC0415
+    from ecotui.engine.readiness import check_readiness  # noqa: PLC0415
+    from ecotui.engine.train_state import LoopState  # noqa: PLC0415
 
     control.poll(0)
     is_full = config.preflight.level == "full"
@@ -124,8 +124,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
         stages = ("audit", "preflight") if is_full else ("preflight",)
         planned = ("plan",) if level.plans else ()
         emit(announce(parts).model_copy(update={"stages": (*stages, *planned)}))
-        preflight(parts, run, level, control, emit)
-        propose(parts, run, lambda: control.poll(0), emit, preflight=level, decision=decision)
+        check_readiness(parts, run, level, control, emit, decision=decision, loop=LoopState())
     finally:
         parts.close()
 
@@ -189,23 +188,14 @@ def _import_libraries(control: Control) -> None:
 
 def _finish(trainer: Trainer, decision: Decision, emit: Emit) -> ExitCode:
     from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
-    from ecotui.engine.planning.proposal import propose  # noqa: PLC0415
-    from ecotui.engine.preflight import preflight  # noqa: PLC0415
-    from ecotui.engine.train_state import LoopState  # noqa: PLC0415
+    from ecotui.engine.readiness import check_readiness  # noqa: PLC0415
 
     loop, saver, control = trainer.loop, trainer.saver, trainer.control
     try:
         level = trainer.parts.config.preflight
-        preflight(trainer.parts, trainer.run, level, control, emit, is_trained=loop.step > 0)
-        if loop == LoopState():  # a later attempt is not borrowed from
-            propose(
-                trainer.parts,
-                trainer.run,
-                lambda: control.poll(loop.step),
-                emit,
-                preflight=level,
-                decision=decision,
-            )
+        check_readiness(
+            trainer.parts, trainer.run, level, control, emit, decision=decision, loop=loop
+        )
         why = trainer.train()
     except StopRequested as stop:
         saved = saver.finish() if stop.is_saved else trainer.save(stop.saves_as)

@@ -91,9 +91,10 @@ def test_the_preflight_job_looks_and_trains_nothing(
         f"all {photos} checked images are 32x32",
         "the model takes them and gives 6 x 3, a score for each of 3 classes",
     ]
-    # Nothing but the request and the record lies there.
+    # Nothing but the request and the records lies there.
     left = {path.name for path in run.path.iterdir()}
-    assert left == {"config.toml", "job.json", "preflight.json"}
+    found = {"audit.json", "previews"} if level == "full" else set()
+    assert left == {"config.toml", "job.json", "preflight.json"} | found
 
 
 @pytest.mark.parametrize("job", [PreflightJob(), None])

@@ -18,6 +18,7 @@ from ecotui.engine.data.checks import (
     check_splittable,
 )
 from ecotui.engine.data.demo import demo_root
+from ecotui.engine.data.exclusion import without_excluded
 from ecotui.engine.data.layouts import read_layout
 from ecotui.engine.data.listing import Entry, Listing
 from ecotui.engine.data.manifest import write_manifest
@@ -26,6 +27,7 @@ from ecotui.events import SplitName
 from ecotui.text import percent
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+_NAMES_AT_ONCE = 4_096
 
 
 class Names:
@@ -50,9 +52,38 @@ class Names:
 
     def __getitem__(self, position: int) -> str:
         """Return a name; bytes that are not UTF-8 become lone surrogates."""
+        return os.fsdecode(self.raw(position))
+
+    def raw(self, position: int) -> bytes:
+        """Return a name's bytes."""
         if not 0 <= position < len(self):
             raise IndexError(position)
-        return os.fsdecode(self._block[self._ends[position] : self._ends[position + 1]])
+        return self._block[self._ends[position] : self._ends[position + 1]]
+
+    def raws(self, start: int = 0) -> Iterator[bytes]:
+        """Return the bytes of names one by one, from a position on."""
+        begin = int(self._ends[start])
+        for first in range(start + 1, len(self._ends), _NAMES_AT_ONCE):
+            for end in self._ends[first : first + _NAMES_AT_ONCE].tolist():
+                yield self._block[begin:end]
+                begin = end
+
+    @property
+    def block(self) -> bytes:
+        """All names in one piece, without anything between them."""
+        return self._block
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Where each name begins in the block, and where the last one ends, `[N + 1]`."""
+        return self._ends
+
+    @classmethod
+    def from_block(cls, block: bytes, ends: NDArray[np.int64]) -> Names:
+        """Return the names of a block."""
+        names = cls(())
+        names._block, names._ends = block, ends
+        return names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +138,7 @@ def build_index(config: DataConfig, seed: int) -> DataIndex:
         EnvironmentFaultError: The demo's images cannot be made.
     """
     root = _root_of(config)
-    listing = read_layout(root, config)
+    listing = without_excluded(read_layout(root, config), config.exclude)
     listing.entries.sort(key=lambda entry: entry.name)
     class_names = tuple(sorted({entry.label for entry in listing.entries}))
     check_classes(listing, root, class_names)

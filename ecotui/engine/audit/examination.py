@@ -1,0 +1,180 @@
+"""The audit from the first file to the last event. Needs no torch; changes nothing in the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecotui.audit_categories import CORRUPT
+from ecotui.engine.audit.balance_findings import balance_findings
+from ecotui.engine.audit.duplicate_findings import duplicate_findings, exact_pairs, near_pairs
+from ecotui.engine.audit.file_findings import file_findings, outside_links
+from ecotui.engine.audit.findings import Finding
+from ecotui.engine.audit.kept_report import keep_report, kept_report, key_of
+from ecotui.engine.audit.look_findings import (
+    EXPECTED_MEAN,
+    EXPECTED_STD,
+    look_findings,
+    normalisation,
+)
+from ecotui.engine.audit.report import Report, nothing_found
+from ecotui.engine.audit.report_file import write_findings
+from ecotui.engine.audit.scan import Scan, scan
+from ecotui.engine.data.index import DataIndex
+from ecotui.engine.emit import Emit, span
+from ecotui.events import SetupAdvanced
+from ecotui.paths import RunDir
+from ecotui.plans import AuditFinished, AuditReported
+
+MAX_UNREADABLE_FRACTION = 0.20
+"""Source: the founding notebook's limit for skipped data, above which it is bad."""
+
+MAX_QUICK_FILES = 100_000
+"""Of more files the quick form does not even ask the file system: that takes over a second."""
+
+MoreFindings = Callable[[DataIndex, Scan], Sequence[Finding]]
+"""Gives findings of another kind about photos that were read, such as doubtful labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an audit is to do.
+
+    Attributes:
+        max_pixels: Largest photo that is decoded.
+        rechecks: Read all files again.
+        mean: That inputs are normalised by, R, G, B, 0 to 1.
+        std: That inputs are normalised by.
+        more: Further findings, worked out anew each time; None for none.
+    """
+
+    max_pixels: int
+    rechecks: bool = False
+    mean: tuple[float, ...] = EXPECTED_MEAN
+    std: tuple[float, ...] = EXPECTED_STD
+    more: MoreFindings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How an audit came out.
+
+    Attributes:
+        events: Every finding.
+        num_files: Photos of the data set.
+        num_unreadable: Those that training cannot read.
+    """
+
+    events: tuple[AuditReported, ...]
+    num_files: int
+    num_unreadable: int
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether more of the files are unreadable than a training should be begun with."""
+        return self.num_unreadable > MAX_UNREADABLE_FRACTION * self.num_files
+
+
+def examine(
+    index: DataIndex, wish: Wish, run: RunDir, emit: Emit, poll: Callable[[], None]
+) -> Audit:
+    """Read every photo and state what was found.
+
+    Args:
+        index: The data set.
+        wish: What is to be done.
+        run: Where the file of all findings and the pictures go.
+        emit: Where the facts go.
+        poll: Called ten times a second at least; what it raises ends the audit.
+
+    Emits:
+        StageStarted, StageAdvanced, StageFinished, SetupAdvanced, AuditReported for every
+        category, AuditFinished.
+
+    Raises:
+        OSError: The run directory cannot be written.
+    """
+    started = time.monotonic()
+    with span(emit, "audit", total=len(index.names), unit="photos") as stage:
+        found = scan(
+            index,
+            max_pixels=wish.max_pixels,
+            rechecks=wish.rechecks,
+            poll=poll,
+            advance=stage.advance,
+        )
+    key = key_of(index, found, f"{wish.mean} {wish.std}")
+    events = None
+    if found.is_same and wish.more is None:
+        events = kept_report(found, key, run)
+    if events is None:
+        events = _worked_out(index, found, wish, run, emit, poll)
+        if wish.more is None:
+            keep_report(found, key, run, events)
+    for event in events:
+        emit(event)
+    emit(
+        AuditFinished(
+            num_files=len(index.names),
+            num_read=found.num_read,
+            num_bytes=found.num_bytes,
+            seconds=time.monotonic() - started,
+            file=run.audit.name,
+        )
+    )
+    return Audit(tuple(events), len(index.names), _num_unreadable(events))
+
+
+def glance(index: DataIndex, wish: Wish, emit: Emit, poll: Callable[[], None]) -> None:
+    """State what is known without reading a photo: of names, links, and from earlier audits.
+
+    Args:
+        index: The data set.
+        wish: What an earlier audit must have been asked for.
+        emit: Where the facts go.
+        poll: Called now and then; what it raises ends the work.
+
+    Emits:
+        AuditReported for each category of which something is known.
+    """
+    found = list(balance_findings(index))
+    if len(index.names) <= MAX_QUICK_FILES:
+        known = scan(
+            index, max_pixels=wish.max_pixels, reads=False, poll=poll, advance=lambda count: None
+        )
+        found += outside_links(known)
+        found += [each for each in file_findings(known) if each.category in CORRUPT]
+    report = Report(index, None, max_pixels=wish.max_pixels, poll=poll)
+    for event in report.events([each for each in found if each.verdict != "pass"]):
+        emit(event)
+
+
+def _worked_out(
+    index: DataIndex,
+    found: Scan,
+    wish: Wish,
+    run: RunDir,
+    emit: Emit,
+    poll: Callable[[], None],
+) -> list[AuditReported]:
+    """Return findings that take looking at all photos together, and write them down."""
+    findings: list[Finding] = [*balance_findings(index), *file_findings(found)]
+    findings += look_findings(found.rows)
+    findings += normalisation(found.rows, wish.mean, wish.std)
+    emit(SetupAdvanced(doing="comparing the photos with one another"))
+    copies = exact_pairs(found.rows)
+    alike = near_pairs(index, found, copies, poll, max_pixels=wish.max_pixels)
+    findings += duplicate_findings(index, copies, alike)
+    if wish.more is not None:
+        emit(SetupAdvanced(doing="looking for doubtful labels"))
+        findings += wish.more(index, found)
+    report = Report(index, run, max_pixels=wish.max_pixels, poll=poll)
+    write_findings(index, run.audit, findings)
+    return [*report.events(findings), *nothing_found(findings)]
+
+
+def _num_unreadable(events: Sequence[AuditReported]) -> int:
+    return int(np.sum([event.num_files for event in events if event.category in CORRUPT]))

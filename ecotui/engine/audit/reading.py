@@ -1,0 +1,261 @@
+"""One file looked at: what the training would make of it, and what a strict decoder says.
+
+A JPEG is decoded by a strict decoder at an eighth of its size: every bit of it is read, and
+damage in its middle that others pass over is told. Whatever else there is, and whatever the
+strict decoder complains about, goes through the decoder of the training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from ecotui.engine.audit.jpeg_structure import (
+    START,
+    JpegStructure,
+    bytes_after_end,
+    read_structure,
+)
+from ecotui.engine.audit.looks import LONG_SIDE, Greys
+from ecotui.engine.audit.records import Outcome, Trait
+from ecotui.engine.audit.unsupported import named_content
+from ecotui.engine.data.decode import DecodeError, Photo, open_regular, read_photo, read_size
+from ecotui.text import visible
+
+MAX_WHOLE_BYTES = 67_108_864
+"""A larger file is not read into memory whole."""
+
+LARGE_PIXELS = 8_000_000
+"""Photos above are decoded one at a time where the whole picture is kept in memory."""
+
+_ENDINGS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+}
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_PLAIN_MODES = frozenset({"RGB", "L"})
+_ONE_AT_A_TIME = threading.Lock()
+_no_lock = contextlib.nullcontext()
+_UPRIGHT_TILES = {
+    2: lambda greys: greys[:, ::-1],
+    3: lambda greys: greys[::-1, ::-1],
+    4: lambda greys: greys[::-1],
+    5: lambda greys: greys.T,
+    6: lambda greys: greys.T[:, ::-1],
+    7: lambda greys: greys.T[::-1, ::-1],
+    8: lambda greys: greys.T[::-1],
+}
+"""What makes stored rows upright, by EXIF orientation."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen of a file.
+
+    Attributes:
+        outcome: What came of reading it.
+        reason: Why it cannot be used, or what is odd about it, fit to be shown.
+        traits: What it has that most have not.
+        format: Pillow's name; empty where it is not known.
+        width: Of the upright photo, pixels; 0 where it is not known.
+        height: Of the upright photo, pixels.
+        content: First 16 bytes of the SHA-256 of the whole file; zeros where it was not read.
+        greys: A small picture; None where there is none.
+        colours: Means of R, G, B and of their squares, 0 to 1, `[2, 3]`; None where they were
+            not asked for.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    traits: Trait = field(default_factory=lambda: Trait(0))
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    content: bytes = bytes(16)
+    greys: Greys | None = None
+    colours: NDArray[np.float32] | None = None
+
+
+def look(path: str | Path, *, max_pixels: int, wants_colours: bool) -> Look:
+    """Read a file whole and say what there is to it; never raises for what is in it.
+
+    Args:
+        path: Of the file.
+        max_pixels: Largest width times height that is decoded.
+        wants_colours: Also return a small picture in colours.
+    """
+    path = os.fspath(path)
+    try:
+        data, content = _read(path)
+    except DecodeError as error:
+        return Look(Outcome[error.fault.upper()], error.reason)
+    except OSError as error:
+        return Look(Outcome.UNREADABLE, f"cannot be read: {visible(error.strerror or error)}")
+    structure = read_structure(data) if data.startswith(START) else None
+    is_broken = data.startswith(START) and structure is None
+    complaint = "its markers are out of order" if is_broken else ""
+    if structure is not None and _is_plain(structure, max_pixels):
+        seen = _strictly(data, structure, path, wants_colours)
+        if isinstance(seen, Look):
+            seen.content = content
+            return seen
+        complaint = seen
+    seen = _as_trained(path, max_pixels, complaint, wants_colours)
+    seen.content = content
+    if seen.outcome == Outcome.UNSUPPORTED:
+        seen.reason = named_content(data) or seen.reason
+    elif seen.outcome == Outcome.TRUNCATED or complaint:
+        seen.reason = _with_tail(seen.reason, data)
+    return seen
+
+
+def _read(path: str) -> tuple[bytes, bytes]:
+    """Return a file's bytes, or its beginning where it is large, and its content's hash."""
+    descriptor = open_regular(path)
+    try:
+        data = b""
+        # One call takes all there is of most files; a file that grows is read to its end.
+        wanted = min(os.fstat(descriptor).st_size, MAX_WHOLE_BYTES) + 1
+        while len(data) <= MAX_WHOLE_BYTES and (piece := os.read(descriptor, wanted)):
+            data = data + piece if data else piece
+            if len(piece) < wanted:
+                break
+        digest = hashlib.sha256(data)
+        if len(data) > MAX_WHOLE_BYTES:
+            while piece := os.read(descriptor, 1_048_576):
+                digest.update(piece)
+            data = data[:65_536]
+    finally:
+        os.close(descriptor)
+    return data, digest.digest()[:16]
+
+
+def _is_plain(structure: JpegStructure, max_pixels: int) -> bool:
+    return (
+        0 < structure.width * structure.height <= max_pixels
+        and structure.precision == 8
+        and structure.components in (1, 3)
+        and structure.orientation is not None
+    )
+
+
+def _strictly(data: bytes, structure: JpegStructure, path: str, wants_colours: bool) -> Look | str:
+    """Return what a strict decoder sees, or what it complains about."""
+    factor = _factor(structure)
+    height, width = -(-structure.height // factor), -(-structure.width // factor)
+    # A progressive JPEG is held in memory whole, a baseline one a few rows at a time.
+    is_large = structure.is_progressive and structure.width * structure.height > LARGE_PIXELS
+    try:
+        with _ONE_AT_A_TIME if is_large else _no_lock:
+            pixels = simplejpeg.decode_jpeg(
+                data,
+                "RGB" if wants_colours else "GRAY",
+                min_height=height,
+                min_width=width,
+                strict=True,
+            )
+    except ValueError as error:
+        return visible(error, limit=200)
+    greys = grey_of(pixels) if wants_colours else pixels[..., 0]
+    turn = _UPRIGHT_TILES.get(structure.orientation or 1)
+    seen = Look(Outcome.READ, format="JPEG", width=structure.width, height=structure.height)
+    seen.traits = _name_trait(path, "JPEG")
+    if turn is not None:
+        greys = np.ascontiguousarray(turn(greys))
+        seen.traits |= Trait.ROTATED
+        if (structure.orientation or 1) >= 5:
+            seen.width, seen.height = seen.height, seen.width
+    seen.greys = greys
+    seen.colours = colour_figures(pixels) if wants_colours else None
+    return seen
+
+
+def _factor(structure: JpegStructure) -> int:
+    """Return by how much to shrink while decoding, keeping the long side at 64 or above."""
+    long_side = max(structure.width, structure.height)
+    return next((factor for factor in (8, 4, 2) if long_side >= LONG_SIDE * factor), 1)
+
+
+def _as_trained(path: str, max_pixels: int, complaint: str, wants_colours: bool) -> Look:
+    """Return what the decoder of the training makes of a file."""
+    try:
+        file = Path(path)
+        width, height = read_size(file)
+        with _ONE_AT_A_TIME if width * height > LARGE_PIXELS else _no_lock:
+            photo = read_photo(file, max_pixels=max_pixels)
+            small = _small(photo.image)
+    except DecodeError as error:
+        return Look(Outcome[error.fault.upper()], error.reason)
+    colours = np.asarray(small)
+    seen = Look(
+        Outcome.SUSPECT if complaint else Outcome.READ,
+        complaint or _described(photo),
+        traits=_traits(photo, path),
+        format=photo.format,
+        width=photo.image.width,
+        height=photo.image.height,
+    )
+    seen.greys = grey_of(colours)
+    seen.colours = colour_figures(colours) if wants_colours else None
+    return seen
+
+
+def _small(image: Image.Image) -> Image.Image:
+    scale = 2 * LONG_SIDE / max(image.size)
+    if scale >= 1.0:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=1.0)
+
+
+def grey_of(colours: NDArray[np.uint8]) -> Greys:
+    """Return the luma of an RGB picture. Source: ITU-R BT.601, as JPEG has it."""
+    return np.rint(colours.astype(np.float32) @ _LUMA).astype(np.uint8)
+
+
+def colour_figures(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the means of R, G and B and those of their squares, 0 to 1, `[2, 3]`."""
+    values = colours.reshape(-1, 3).astype(np.float32) / 255.0
+    return np.stack([values.mean(axis=0), np.einsum("ij,ij->j", values, values) / len(values)])
+
+
+def _traits(photo: Photo, path: str) -> Trait:
+    traits = _name_trait(path, photo.format)
+    if photo.mode not in _PLAIN_MODES or photo.is_animated:
+        traits |= Trait.UNUSUAL_MODE
+    return traits | Trait.ROTATED if photo.orientation != 1 else traits
+
+
+def _name_trait(path: str, format: str) -> Trait:  # noqa: A002 - Pillow's word
+    fits = path.lower().endswith(_ENDINGS[format])
+    return Trait(0) if fits else Trait.WRONG_EXTENSION
+
+
+def _described(photo: Photo) -> str:
+    words = [] if photo.mode in _PLAIN_MODES else [f"mode {visible(photo.mode, limit=20)}"]
+    words += ["transparent"] if photo.is_transparent else []
+    words += ["animated"] if photo.is_animated else []
+    return ", ".join(words)
+
+
+def _with_tail(reason: str, data: bytes) -> str:
+    if not data.startswith(START):
+        return reason
+    after = bytes_after_end(data)
+    if after < 0:
+        return f"{reason}; no end-of-image marker"
+    return f"{reason}; {after:,} bytes after the end of the picture" if after else reason

@@ -1,0 +1,295 @@
+"""Every file read once, several at a time; what has not changed is taken from the cache."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecotui.engine.audit.cache import Cache, Known, carried_over
+from ecotui.engine.audit.identity import identify
+from ecotui.engine.audit.looks import measure
+from ecotui.engine.audit.reading import Look, look
+from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Rows, Tiles, Trait
+from ecotui.engine.data.index import DataIndex
+
+FILES_AT_ONCE = 32
+"""Files that a thread reads before it hands its findings over."""
+
+MAX_THREADS = 32
+STORE_SECONDS = 30.0
+"""What was read is stored at least so often, unless storing itself takes long."""
+
+COLOUR_SAMPLES = 512
+"""Photos whose colours are looked at, at least, of small sets a quarter: for a mean to two digits.
+
+Decoding in colours costs a third more than in grey."""
+
+_POLL_SECONDS = 0.1
+_NUMBER_OF_FORMAT = {name: number for number, name in enumerate(FORMATS)}
+
+
+@dataclass(slots=True)
+class Scan:
+    """What is known of all photos.
+
+    Attributes:
+        rows: A row each, `[N]`.
+        tiles: A small picture each, `[N, TILE_SIDE, TILE_SIDE]`, in a file.
+        remarks: What there is to say of single files, by sample id.
+        num_read: Files that were read now.
+        num_bytes: Of those.
+        is_same: Whether every file is as an earlier audit knew it.
+        cache: Where it is kept; None where that cannot be.
+    """
+
+    rows: Rows
+    tiles: Tiles
+    remarks: dict[int, str]
+    num_read: int = 0
+    num_bytes: int = 0
+    is_same: bool = False
+    cache: Cache | None = None
+
+
+def scan(
+    index: DataIndex,
+    *,
+    max_pixels: int,
+    rechecks: bool = False,
+    reads: bool = True,
+    poll: Callable[[], None],
+    advance: Callable[[int], None],
+    threads: int | None = None,
+) -> Scan:
+    """Read all files of a data set that have changed since the last time.
+
+    Args:
+        index: The data set; its sample ids are the places of the results.
+        max_pixels: Largest photo that is decoded.
+        rechecks: Read all files again.
+        reads: Read files at all; otherwise only what is known already is returned.
+        poll: Called ten times a second; what it raises ends the scan, what was read is kept.
+        advance: Told how many more files are done.
+        threads: That read; as many as there are processors when None.
+    """
+    rows = _row_file(len(index.names))
+    identify(index.root, index.names, rows, poll)
+    cache = Cache(index.root, max_pixels=max_pixels)
+    known = None if rechecks else cache.load()
+    places = sources = np.zeros(0, dtype=np.int64)
+    if known is not None:
+        places, sources = carried_over(known, index.names, rows)
+        if len(places) == len(index.names) == len(known.names) or not reads:
+            return _taken_over(index, rows, known, places, sources, cache, advance)
+    if not reads:
+        empty = np.zeros((0, TILE_SIDE, TILE_SIDE), dtype=np.uint8)
+        return Scan(rows, empty, {})
+    tiles, tiles_name = _tile_file(cache, len(index.names))
+    found = Known(index.names, rows, tiles, {}, tiles_name)
+    if known is not None:
+        _carry_over(found, known, places, sources)
+    advance(len(places))
+    scanning = _Scanning(index, found, cache, max_pixels, poll, advance)
+    scanning.run(_remaining(len(index.names), places), threads or available_threads())
+    if known is not None and tiles_name and known.tiles_name != tiles_name:
+        cache.forget_tiles(known.tiles_name)
+    result = Scan(rows, tiles, found.remarks, scanning.num_read, scanning.num_bytes)
+    result.cache = cache if tiles_name else None
+    return result
+
+
+def available_threads() -> int:
+    """Return how many processors this process may use, at most 32."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    count = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+    return max(1, min(MAX_THREADS, count))
+
+
+def _row_file(count: int) -> Rows:
+    """Return rows in a file that goes with the process: a million need no RAM of their own."""
+    with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
+        file.truncate(max(1, count) * ROW.itemsize)
+        mapped = np.memmap(file, dtype=ROW, mode="r+", shape=(max(1, count),))
+        # A plain array over the same memory: the mapped one takes its time at every access.
+        return np.asarray(mapped)[:count]
+
+
+def _tile_file(cache: Cache, count: int) -> tuple[Tiles, str]:
+    try:
+        return cache.new_tiles(count)
+    except OSError:
+        # Without a cache the audit is as good, and the next one reads all again.
+        with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
+            file.truncate(max(1, count) * TILE_SIDE * TILE_SIDE)
+            shape = (max(1, count), TILE_SIDE, TILE_SIDE)
+            mapped = np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+            return np.asarray(mapped)[:count], ""
+
+
+def _taken_over(
+    index: DataIndex,
+    rows: Rows,
+    known: Known,
+    places: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    cache: Cache,
+    advance: Callable[[int], None],
+) -> Scan:
+    """Return what an earlier audit knew, where nothing is to be read now."""
+    is_same = len(places) == len(index.names) == len(known.names)
+    found = Known(index.names, rows, known.tiles if is_same else known.tiles[:0])
+    if is_same:
+        _carry_rows(found, known, places, sources)
+    else:
+        _carry_rows(found, known, places, sources)
+        found.tiles = known.tiles[sources] if len(sources) == len(rows) else found.tiles
+    advance(len(places))
+    return Scan(rows, found.tiles, found.remarks, is_same=is_same, cache=cache)
+
+
+def _carry_over(
+    found: Known, known: Known, places: NDArray[np.int64], sources: NDArray[np.int64]
+) -> None:
+    _carry_rows(found, known, places, sources)
+    for start in range(0, len(places), 4_096):
+        part = slice(start, start + 4_096)
+        found.tiles[places[part]] = known.tiles[sources[part]]
+
+
+def _carry_rows(
+    found: Known, known: Known, places: NDArray[np.int64], sources: NDArray[np.int64]
+) -> None:
+    links = found.rows["traits"][places] & np.uint8(Trait.OUTSIDE_LINK)
+    found.rows[places] = known.rows[sources]
+    # Where a link leads is looked at anew each time.
+    traits = found.rows["traits"][places] & ~np.uint8(Trait.OUTSIDE_LINK)
+    found.rows["traits"][places] = traits | links
+    if known.remarks:
+        moved = dict(zip(sources.tolist(), places.tolist(), strict=True))
+        found.remarks |= {
+            moved[source]: words for source, words in known.remarks.items() if source in moved
+        }
+
+
+def _remaining(count: int, done: NDArray[np.int64]) -> NDArray[np.int64]:
+    is_left = np.ones(count, dtype=np.bool_)
+    is_left[done] = False
+    return np.flatnonzero(is_left)
+
+
+class _Scanning:
+    """The files that are left, on their way through a pool of threads."""
+
+    def __init__(
+        self,
+        index: DataIndex,
+        found: Known,
+        cache: Cache,
+        max_pixels: int,
+        poll: Callable[[], None],
+        advance: Callable[[int], None],
+    ) -> None:
+        self._index, self._found, self._cache = index, found, cache
+        self._root = os.fsencode(index.root) + b"/"
+        self._max_pixels, self._poll, self._advance = max_pixels, poll, advance
+        self._colour_stride = _colour_stride(len(index.names))
+        self._store_due = time.monotonic() + STORE_SECONDS
+        self.num_read = self.num_bytes = 0
+
+    def run(self, remaining: NDArray[np.int64], threads: int) -> None:
+        """Read them; what was read until something is raised is stored all the same."""
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="audit")
+        waiting: deque[tuple[NDArray[np.int64], Future[list[Look]]]] = deque()
+        try:
+            for start in range(0, len(remaining), FILES_AT_ONCE):
+                chunk = remaining[start : start + FILES_AT_ONCE]
+                waiting.append((chunk, pool.submit(self._read, chunk)))
+                # A few chunks ahead: neither do threads wait, nor do pictures pile up.
+                if len(waiting) > 2 * threads:
+                    self._take(*waiting.popleft())
+            while waiting:
+                self._take(*waiting.popleft())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._store()
+
+    def _read(self, chunk: NDArray[np.int64]) -> list[Look]:
+        """Look at some files; runs in a thread."""
+        looks = []
+        for sample_id in chunk.tolist():
+            seen = look(
+                os.fsdecode(self._root + self._index.names.raw(sample_id)),
+                max_pixels=self._max_pixels,
+                wants_colours=sample_id % self._colour_stride == 0,
+            )
+            looks.append(seen)
+        visible = [place for place, seen in enumerate(looks) if seen.greys is not None]
+        rows, tiles = measure([looks[place].greys for place in visible])  # type: ignore[misc]
+        self._write_looks(chunk[visible], rows, tiles)
+        for seen in looks:
+            seen.greys = None
+        return looks
+
+    def _write_looks(self, ids: NDArray[np.int64], rows: Rows, tiles: Tiles) -> None:
+        for key in ("bright_99", "bright_5", "entropy", "histogram_spread", "edges"):
+            self._found.rows[key][ids] = rows[key]
+        self._found.tiles[ids] = tiles
+
+    def _take(self, chunk: NDArray[np.int64], future: Future[list[Look]]) -> None:
+        """Wait for some files and write down what was seen."""
+        while True:
+            self._poll()
+            try:
+                looks = future.result(timeout=_POLL_SECONDS)
+                break
+            except TimeoutError:
+                continue
+        self._write(chunk, looks)
+        self.num_read += len(looks)
+        self.num_bytes += int(self._found.rows["size"][chunk].sum())
+        self._advance(len(looks))
+        if time.monotonic() >= self._store_due:
+            self._store()
+
+    def _write(self, ids: NDArray[np.int64], looks: Sequence[Look]) -> None:
+        rows = self._found.rows
+        contents = b"".join(seen.content for seen in looks)
+        rows["content"][ids] = np.frombuffer(contents, dtype="<u8").reshape(-1, 2)
+        rows["width"][ids] = [seen.width for seen in looks]
+        rows["height"][ids] = [seen.height for seen in looks]
+        rows["traits"][ids] |= np.array([seen.traits for seen in looks], dtype=np.uint8)
+        rows["format"][ids] = [_NUMBER_OF_FORMAT.get(seen.format, 0) for seen in looks]
+        coloured = [place for place, seen in enumerate(looks) if seen.colours is not None]
+        figures = np.array([looks[place].colours for place in coloured]).reshape(-1, 2, 3)
+        rows["is_coloured"][ids[coloured]] = 1
+        rows["colour_mean"][ids[coloured]] = figures[:, 0]
+        rows["colour_square"][ids[coloured]] = figures[:, 1]
+        for sample_id, seen in zip(ids.tolist(), looks, strict=True):
+            if seen.reason:
+                self._found.remarks[sample_id] = seen.reason
+        rows["outcome"][ids] = [seen.outcome for seen in looks]
+
+    def _store(self) -> None:
+        """Keep what was read so far for the next audit."""
+        if not self._found.tiles_name or not self.num_read:
+            return
+        started = time.monotonic()
+        try:
+            self._cache.store(self._found)
+        except OSError:
+            self._found.tiles_name = ""
+        now = time.monotonic()
+        self._store_due = now + max(STORE_SECONDS, 20.0 * (now - started))
+
+
+def _colour_stride(count: int) -> int:
+    """Return of how many photos one is looked at in colours."""
+    return max(1, min(4, count // 64), count // COLOUR_SAMPLES)

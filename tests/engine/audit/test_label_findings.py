@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from ecotui.config import DataConfig, RunConfig
+from ecotui.engine.audit.embeddings import backbone_of_run
+from ecotui.engine.audit.findings import Finding
+from ecotui.engine.audit.label_findings import LabelSearch
+from ecotui.engine.audit.scan import scan
+from ecotui.engine.data.index import build_index
+from ecotui.errors import UsageError
+from tests.engine.audit.planted import CLASSES, write_scenes
+from tests.engine.harness import Harness
+
+WRONG = {"train/can/wrong_0.jpg", "train/carton/wrong_1.jpg", "train/bottle/wrong_2.jpg"}
+
+
+@pytest.fixture(scope="module")
+def mislabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes that differ in colour and shape, with a photo of each in the next one."""
+    root = tmp_path_factory.mktemp("labels")
+    write_scenes(root, per_class=20)
+    for kind, name in enumerate(CLASSES):
+        other = CLASSES[(kind + 1) % len(CLASSES)]
+        shutil.move(root / "train" / name / "007.jpg", root / "train" / other / f"wrong_{kind}.jpg")
+    return root
+
+
+def searched(root: Path, run_path: str | None = None) -> tuple[dict[str, Finding], list[str]]:
+    config = RunConfig(data=DataConfig(root=str(root)))
+    index = build_index(config.data, seed=0)
+    seen = scan(index, max_pixels=10**7, poll=lambda: None, advance=lambda count: None)
+    found = LabelSearch(config, run_path, lambda: None)(index, seen)
+    names = [index.names[entry.sample_id] for entry in found[0].entries]
+    return {finding.category: finding for finding in found}, names
+
+
+def test_planted_labels_are_the_most_doubtful_by_a_short_training(mislabelled: Path) -> None:
+    before = torch.get_rng_state()
+    found, names = searched(mislabelled)
+    doubted = found["label_errors"]
+    assert set(names) == WRONG
+    assert [entry.is_left_out for entry in doubted.entries] == [True, True, True]
+    by_name = dict(zip(names, doubted.entries, strict=True))
+    assert by_name["train/can/wrong_0.jpg"].detail.startswith("taken for bottle (")
+    assert by_name["train/can/wrong_0.jpg"].other >= 0
+    assert doubted.verdict == "warn"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_search_gives_the_same_each_time(mislabelled: Path) -> None:
+    assert searched(mislabelled) == searched(mislabelled)
+
+
+def test_a_run_s_best_model_is_used(harness: Harness) -> None:
+    run, _ = harness.train(train={"epochs": 1})
+    features = backbone_of_run(run.path).features(
+        sorted(harness.data_root.rglob("*.png"))[:3], 10**7, lambda: None
+    )
+    assert features.shape[0] == 3
+    assert bool(torch.isfinite(features).all())
+    found, _ = searched(harness.data_root, str(run.path))
+    assert run.run_id in found["label_errors"].what
+
+
+def test_a_run_without_a_model_is_refused(harness: Harness) -> None:
+    with pytest.raises(UsageError) as caught:
+        backbone_of_run(harness.new().path)
+    assert "no best model" in caught.value.what
