@@ -92,7 +92,7 @@ GUARD_REGISTER: dict[str, Entry] = {
         "a batch that fails",
         "exceptions of a forward or backward pass; ten in a row are no bad batch but a fault of "
         "the settings or the code",
-        "a passing error must not end a run of hours, and a lasting one must not be skipped for ever",
+        "a passing error must not end a run of hours, a lasting one must end it",
         (
             "see engine.log for the whole story",
             "take the photos that are named out of the data set",
@@ -255,7 +255,7 @@ GUARD_REGISTER: dict[str, Entry] = {
         7,
         "the training loss does not fall",
         "the mean training loss of the first two epochs",
-        "a loss that stands still or rises from the start has a wrong learning rate or wrong labels",
+        "it stands still or rises where the learning rate or the labels are wrong",
         ("raise train.learning_rate if it stands still", "lower it if it jumps"),
         "told",
         (),

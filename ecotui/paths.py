@@ -97,6 +97,11 @@ class RunDir:
         return self.path / "quarantine.jsonl"
 
     @property
+    def incidents(self) -> Path:
+        """Folder of faults that were looked into, a JSON file each."""
+        return self.path / "incidents"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of committed checkpoints."""
         return self.path / "checkpoints"
