@@ -24,7 +24,6 @@ from ecotui.engine.train_state import LoopState
 from ecotui.errors import ExitCode
 from ecotui.events import SplitName
 from ecotui.paths import RunDir
-from ecotui.text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class Protection:
         self.steps.judge_state()
 
     def goes_on(self) -> bool:
-        """Go to the next batch of the epoch that is not to be passed over; no where none is left."""
+        """Go to the next batch that is not to be passed over; no where the epoch has none left."""
         loop, steps_per_epoch = self._loop, self._parts.train_loader.steps_per_epoch
         while loop.batch_in_epoch < steps_per_epoch and self.passes_over():
             loop.batch_in_epoch += 1

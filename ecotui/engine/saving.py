@@ -19,9 +19,9 @@ from ecotui.engine.commits import Job, Planned, Writer, not_saved
 from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.emit import Emit
 from ecotui.engine.evaluate import Evaluation
+from ecotui.engine.host_copy import HostCopy
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.machine.memory import measure_memory
-from ecotui.engine.host_copy import HostCopy
 from ecotui.engine.snapshot import State, state_bytes
 from ecotui.engine.train_state import (
     EMA_FILE,
@@ -72,7 +72,7 @@ class Saver:
         keeps_copy: The copy in memory is not to be replaced: what is saved may be thrown off.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         run_path: Path,
         trainable: Trainable,

@@ -36,6 +36,6 @@ def _is_clean(batch: Batch, image_size: int, num_classes: int) -> bool:
     if tuple(images_BCHW.shape[1:]) != (3, image_size, image_size):
         return False
     low, high = labels_B.aminmax()
-    is_in_range = 0 <= int(low) and int(high) < num_classes
+    is_in_range = int(low) >= 0 and int(high) < num_classes
     is_float = images_BCHW.dtype == torch.float32
     return is_in_range and is_float and bool(torch.isfinite(images_BCHW.sum()))

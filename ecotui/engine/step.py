@@ -147,7 +147,10 @@ class Stepper:
         if not gradients:
             return torch.zeros(())
         norms = torch._foreach_norm(gradients)
-        return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+        total: torch.Tensor = torch.linalg.vector_norm(
+            torch.stack([each.float() for each in norms])
+        )
+        return total
 
     def _divide(self, divisor: torch.Tensor) -> None:
         if self._parts.compute.device_type == "cpu" and float(divisor) == 1.0:

@@ -151,7 +151,7 @@ class StepProtection:
         self._incidents.record(verdict, self._loop.step, "model", verdict.what)
         self._recovery.act(verdict, span=Span(self._loop.sound_step, passes_over=False))
 
-    def _attempt(self, batch: Batch, meter: Meter) -> Gradients | None | _Fault:
+    def _attempt(self, batch: Batch, meter: Meter) -> Gradients | _Fault | None:
         """Take a step with a batch.
 
         Returns:
@@ -252,7 +252,7 @@ class StepProtection:
 
     def _without(self, batch: Batch, found: Findings, verdict: Verdict) -> Batch:
         """Return a batch with other samples in the place of those that fail alone."""
-        reasons = {at: f"{verdict.what}; {found.what}" for at in found.bad_positions}
+        reasons = dict.fromkeys(found.bad_positions, f"{verdict.what}; {found.what}")
         self._keep_out({batch.sample_ids[at]: reason for at, reason in reasons.items()})
         self._loop.num_bad_in_a_row = self._loop.num_errors_in_a_row = 0
         return self._replaced(batch, reasons)
