@@ -131,9 +131,9 @@ class Investigation:
     def _bad_alone(self, batch: Batch) -> tuple[tuple[int, ...], int]:
         """Return the positions of samples that fail alone, and how many were tried.
 
-        As in an evaluation: BatchNorm cannot train on one sample.
+        Each is put in twice: BatchNorm cannot train on one sample, and what overflows in its
+        variance does not show in an evaluation.
         """
-        self._parts.trainable.network.eval()
         num_tried = min(MAX_SAMPLES, len(batch.sample_ids))
         bad = []
         for position in range(num_tried):
@@ -158,9 +158,9 @@ class Investigation:
         return total
 
     def _sample_loss(self, batch: Batch, position: int) -> torch.Tensor:
-        compute = self._parts.compute
-        images = compute.to_device(batch.images_BCHW[position : position + 1].clone())
-        loss = self._summed(images, compute.to_device(batch.labels_B[position : position + 1]))
+        compute, twice = self._parts.compute, [position, position]
+        images = compute.to_device(batch.images_BCHW[twice])
+        loss = self._summed(images, compute.to_device(batch.labels_B[twice]))
         loss.backward()
         return loss.detach()
 

@@ -105,6 +105,7 @@ class StepProtection:
         Emits:
             GuardTripped, GuardRecovered, SampleSetAside, IncidentRecorded, ConfigChanged.
         """
+        self._judge_failures(batch)
         tried: Batch | None = self._screened(batch)
         if self.is_norms_asked and tried is not None:
             self.is_norms_asked = False
@@ -234,14 +235,14 @@ class StepProtection:
             loop.num_errors_in_a_row += 1
             is_first = loop.num_errors_in_a_row == 1
             verdict = batch_guard.inspect_error(fault.said, loop.num_errors_in_a_row, self._config)
+        if is_first:
+            self.judge_state()  # with a broken state no batch is to blame
         found = self._looked_into(verdict, batch, loop.step) if is_first else None
         if found is not None and found.bad_positions:
             if fault.gradients is not None:
                 del loop.bad_steps[-1:]
             self._generators.put_back()
             return self._without(batch, found, verdict)
-        if found is not None and found.cause == "model":
-            self.judge_state()
         self._recovery.act(verdict, files=self._files(batch), span=self._bad_span())
         return None
 
@@ -262,6 +263,18 @@ class StepProtection:
             self._loop.quarantined.append(sample_id)
             self._parts.train_loader.leave_out(sample_id, reason)
         self.wants_anew = True
+
+    def _judge_failures(self, batch: Batch) -> None:
+        """End the run for a sample that the loader could not use, where nothing may heal.
+
+        Raises:
+            EcoError: There is one.
+        """
+        if self._config.healing:
+            return
+        for failure in batch.failures:
+            file = visible(self._parts.index.names[failure.sample_id])
+            self._recovery.act(batch_guard.set_aside(file, failure.reason), files=[file])
 
     def _screened(self, batch: Batch) -> Batch:
         """Return a batch without samples that must not reach the model."""
@@ -352,14 +365,14 @@ class StepProtection:
         self._loop.num_skipped_batches += 1
         self._incidents.note_step(step, gradients)
         is_first = self._count_bad(step)
+        if is_first:
+            self.judge_state()
         found = self._looked_into(verdict, batch, step) if is_first else None
         if found is not None and found.bad_positions:
             blamed = [batch.sample_ids[at] for at in found.bad_positions]
             reason = f"{verdict.what}; {found.what}"
             self._keep_out(dict.fromkeys(blamed, reason))
             self._set_aside([Failure(sample_id, reason) for sample_id in blamed])
-        elif found is not None and found.cause == "model":
-            self.judge_state()
         span = Span(self._loop.first_bad_step, self._loop.step - self._loop.first_bad_step + 1)
         self._recovery.act(verdict, files=self._files(batch), span=span, step=step)
 
