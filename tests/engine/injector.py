@@ -155,6 +155,44 @@ def loss_of(value: float, *, call: int = 0) -> Fault:
     return install
 
 
+MARK = 123.0
+"""A pixel that photos do not have after the transforms."""
+
+
+def marked_sample(how: Callable[[Any], Any]) -> Fault:
+    """Let one sample do something to every pass that it is in, from a step on."""
+
+    def install(injector: Injector) -> None:
+        epoch, init = loader.TrainLoader.epoch, Trainer.__init__
+        marked: list[int] = []
+
+        def changed(self: Any, *arguments: Any) -> Iterator[Batch]:
+            for batch in epoch(self, *arguments):
+                injector.step = injector.trainer.loop.step if injector.trainer else -1
+                if not marked and injector.fires():
+                    marked.append(batch.sample_ids[1])
+                for position, sample_id in enumerate(batch.sample_ids):
+                    if sample_id in marked:
+                        batch.images_BCHW[position, 0, 0, 0] = MARK
+                yield batch
+
+        def look(_module: Any, inputs: Any, output: Any) -> Any:
+            return how(output) if bool((inputs[0][:, 0, 0, 0] == MARK).any()) else output
+
+        def hooked(trainer: Trainer, *arguments: Any, **named: Any) -> None:
+            init(trainer, *arguments, **named)
+            trainer.parts.trainable.network.register_forward_hook(look)
+
+        injector.patch.setattr(loader.TrainLoader, "epoch", changed)
+        injector.patch.setattr(Trainer, "__init__", hooked)
+
+    return install
+
+
+def _fail(_: Any) -> Any:
+    raise RuntimeError("this sample breaks a kernel")
+
+
 class _Spoiled(torch.autograd.Function):
     """Sound on the way forward, and not on the way back."""
 
@@ -322,9 +360,7 @@ CASES: dict[str, Case] = {
     "a pixel is NaN": Case(pixels(NAN), "first", "bad_input"),
     "a pixel is infinite": Case(pixels(INF), "mid", "bad_input"),
     "every pixel of a batch is NaN": Case(pixels(NAN, whole=True), "last", "bad_input"),
-    "a pixel is too large to compute with": Case(
-        pixels(1e38), "mid", "bad_input", guard_off="nonfinite_gradient"
-    ),
+    "a pixel is too large to compute with": Case(pixels(1e38), "mid", "bad_input"),
     "a label is out of range": Case(label(99), "mid", "bad_input"),
     "a label is negative": Case(label(-1), "first", "bad_input"),
     "a batch has another shape": Case(wrong_shape, "mid", "bad_input"),
@@ -359,6 +395,15 @@ CASES: dict[str, Case] = {
     ),
     "a forward pass raises": Case(raising(RuntimeError("odd shape")), "mid", "batch_errors"),
     "an assertion fails": Case(raising(AssertionError("odd size")), "first", "batch_errors"),
+    "one sample makes every score NaN": Case(
+        marked_sample(lambda output: output * NAN),
+        "mid",
+        "bad_input",
+        guard_off="nonfinite_loss",
+    ),
+    "one sample fails in every pass": Case(
+        marked_sample(_fail), "mid", "bad_input", guard_off="batch_errors"
+    ),
     "memory runs out in a forward pass": Case(
         raising(_MEMORY), "mid", "out_of_memory", is_memory=True
     ),

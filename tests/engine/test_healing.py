@@ -29,7 +29,7 @@ from tests.engine.injector import CASES, Case, Injector
 
 QUICK = (
     "a pixel is NaN",
-    "a pixel is too large to compute with",
+    "one sample makes every score NaN",
     "scores are NaN in one part",
     "the loss is NaN three times running",
     "a moment is NaN",
@@ -41,6 +41,7 @@ QUICK = (
     "files vanish",
 )
 STEPS_PER_EPOCH = 5
+DIGITS = "demo:digits"
 PLACES = {"first": 0, "mid": 2, "last": STEPS_PER_EPOCH - 1, "second": STEPS_PER_EPOCH}
 
 

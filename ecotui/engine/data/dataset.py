@@ -20,6 +20,9 @@ from ecotui.text import visible
 _MAX_REPLACEMENTS = 8
 """Samples that are tried in the place of one; where all fail, the data set is what is broken."""
 
+_MAX_MEAN = 1e6
+"""Magnitude of an image's mean; normalised ones have a mean of a few units at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -197,10 +200,21 @@ def fault_of(image_CHW: torch.Tensor, image_size: int | None) -> str:
         return f"its shape is {shape} after the transforms, not {(3, image_size, image_size)}"
     if image_CHW.dtype != torch.float32:
         return f"it is {image_CHW.dtype} after the transforms, not torch.float32"
-    # Their sum, which NaN and infinity pass through: ten times faster than a look at each.
-    if not torch.isfinite(image_CHW.sum()):
-        return "its numbers are not finite after the transforms"
+    if not has_usable_numbers(image_CHW):
+        return "its numbers are not finite, or out of all proportion, after the transforms"
     return ""
+
+
+def has_usable_numbers(images: torch.Tensor) -> bool:
+    """Say whether normalised images can be computed with.
+
+    By their sum, which NaN, infinity and what overflows later pass through: ten times
+    faster than a look at each number.
+
+    Args:
+        images: One or several.
+    """
+    return bool(images.sum().abs() <= _MAX_MEAN * images.numel())
 
 
 def collate(items: Sequence[Item]) -> Batch:
