@@ -55,7 +55,7 @@ class Clipping:
         target = self._adapted(norm, self._known)
         if self._limit is not None:
             target = torch.clamp(target, max=self._limit)
-        self._learn(target, self._known)
+        self._learn(torch.where(torch.isfinite(norm), target, norm), self._known)
         return torch.clamp(norm / torch.clamp(target, min=_LEAST_DEVIATION), min=1.0)
 
     def _adapted(self, norm: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

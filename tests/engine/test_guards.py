@@ -79,6 +79,7 @@ def test_a_share_of_skipped_batches_is_judged_from_three_on() -> None:
         return None if verdict is None else (verdict.guard, verdict.action)
 
     assert judged(2) is None
+    assert judged(2, 2) == ("batch_skips", "stop")  # nothing is left of the epoch
     assert judged(3) == ("batch_skips", "stop")
     assert judged(3, 15) == ("batch_skips", "none")
     assert judged(3, 60) is None

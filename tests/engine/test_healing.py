@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from ecotui.events import (
     SampleSetAside,
     ValidationFinished,
 )
-from ecotui.healing import IncidentRecorded, RunRolledBack
+from ecotui.healing import RunRolledBack
 from ecotui.paths import RunDir
 from tests.engine.harness import Harness, of
 from tests.engine.injector import CASES, Case, Injector

@@ -32,7 +32,8 @@ def inspect_counts(counts: EpochCounts, config: GuardConfig) -> Verdict | None:
         "not finite, train.micro_batch_size where memory ran out",
         config,
     )
-    if counts.num_skipped_batches < config.min_skipped_batches:
+    is_all = counts.is_whole and counts.num_skipped_batches == counts.num_batches
+    if counts.num_skipped_batches < config.min_skipped_batches and not is_all:
         skips = None
     samples = _inspect_share(
         SAMPLES,
