@@ -157,6 +157,9 @@ class TrainConfig(Section):
     """Learning rate that the schedule ends with."""
     clip_gradient_norm: PositiveOrOff = 1.0
     """Largest L2 norm of all gradients, clipped above; `off`: no clipping."""
+    clip_mode: Literal["norm", "adaptive"] = "norm"
+    """`norm`: gradients are clipped at `clip_gradient_norm` alone; `adaptive`: also where their
+    norm stands out from those of the steps before (ZClip)."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """Share of the target spread over all classes, 0 to 1."""
     class_weights: Literal["none", "balanced"] = "none"

@@ -117,6 +117,11 @@ class RunDir:
         return self.path / "audit.json"
 
     @property
+    def incidents(self) -> Path:
+        """Folder of faults that were looked into, a JSON file each."""
+        return self.path / "incidents"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of committed checkpoints."""
         return self.path / "checkpoints"

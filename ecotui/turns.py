@@ -77,7 +77,7 @@ class CheckpointSaved(Event):
     num_bytes: int
     seconds: float
     """From the wish to save to the commit."""
-    reason: Literal["interval", "epoch", "request", "stop", "end", "time_limit"]
+    reason: Literal["interval", "epoch", "request", "stop", "end", "time_limit", "rollback"]
     stall_seconds: float = 0.0
     """Of it, how long training stood still."""
 

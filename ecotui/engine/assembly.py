@@ -289,7 +289,7 @@ def _join(config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: 
         config.guards.loader_patience_seconds, config.guards.first_batch_patience_seconds
     )
     train_loader, val_loader, test_loader = _loaders(
-        config, index, transforms, compute, supervision
+        config, index, transforms, compute, supervision, built.spec.image_size
     )
     labels = index.labels[index.splits["train"]]
     num_classes = len(index.class_names)
@@ -322,6 +322,7 @@ def _loaders(
     transforms: Transforms,
     compute: Compute,
     supervision: Supervision,
+    image_size: int,
 ) -> tuple[TrainLoader, EvalLoader, EvalLoader | None]:
     pin_memory = compute.device_type == "cuda"
     train_loader = TrainLoader(
@@ -334,6 +335,7 @@ def _loaders(
         max_pixels=config.data.max_pixels,
         pin_memory=pin_memory,
         supervision=supervision,
+        image_size=image_size,
     )
 
     def evaluation(split: str) -> EvalLoader:

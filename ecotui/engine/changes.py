@@ -14,6 +14,7 @@ from ecotui.events import ConfigChanged
 from ecotui.paths import RunDir
 from ecotui.resolved_config import ResolvedConfig
 from ecotui.resume_settings import differences
+from ecotui.turns import Exactness
 
 
 class Changes:
@@ -32,7 +33,15 @@ class Changes:
         self._facts = facts
         self._emit = emit
 
-    def put(self, section: str, values: dict[str, Any], *, step: int, why: str) -> None:
+    def put(
+        self,
+        section: str,
+        values: dict[str, Any],
+        *,
+        step: int,
+        why: str,
+        exactness: Exactness | None = None,
+    ) -> None:
         """Change settings of a section, from the next step on.
 
         Args:
@@ -40,6 +49,7 @@ class Changes:
             values: By name.
             step: Optimizer steps done.
             why: Who or what changes them.
+            exactness: That the run has from here on at best; None where it stays as it is.
 
         Raises:
             ValidationError: The settings are not possible together; nothing has changed.
@@ -57,6 +67,8 @@ class Changes:
         self._parts.config = new
         self._parts.schedule.follow(new.train)
         self._facts.update(config_facts(new))
+        if exactness is not None:
+            self._facts["exactness"] = min(exactness, self._facts.get("exactness", exactness))
         state_changes(old, new, step=step, why=why, emit=self._emit)
 
 

@@ -169,6 +169,18 @@ def list_steps(parent: Path) -> list[Path]:
     return [path for path in _named_steps(parent) if _is_committed(path)]
 
 
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint of a state, by its name.
+
+    Raises:
+        ValueError: It is no such name.
+    """
+    found = STEP_PATTERN.fullmatch(path.name)
+    if found is None:
+        raise ValueError(path.name)
+    return int(found[1])
+
+
 def find_best(parent: Path) -> Path | None:
     """Return the best model's folder, or None where none is saved yet."""
     found = _bests(parent)

@@ -24,7 +24,13 @@ from ecotui.engine.keeping import Keeper
 from ecotui.engine.snapshot import State, state_bytes
 from ecotui.engine.tensors import TensorFile, find_finite
 from ecotui.errors import EcoError
-from ecotui.events import BestCheckpointChanged, CheckpointSaved, SavingFailed, SavingRestored
+from ecotui.events import (
+    BestCheckpointChanged,
+    CheckpointSaved,
+    HealthAlerted,
+    SavingFailed,
+    SavingRestored,
+)
 from ecotui.text import bytes_size, visible
 
 LATEST_HINT, BEST_HINT = "latest", "best"
@@ -36,6 +42,10 @@ TRIES = 2
 
 _SETTLED = ("config.toml", "job.json", "resolved.toml", "split.csv")
 """What a checkpoint cannot be resumed without; written by others, who need not wait for a disk."""
+
+
+class NonfiniteError(Exception):
+    """A state holds a number that is not finite, and is not to be saved as a good one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +103,32 @@ class Writer:
         run_path: The run directory.
         keep: How many of the newest states stay.
         emit: Where the facts go.
+        spare_steps: See `Keeper`.
+        exempt: Names of tensors that may hold numbers that are not finite.
 
     Attributes:
+        has_refused: A state was not written because it is not finite.
         last_path: The newest committed state, relative to the run directory.
         failed: The job that could not be written, or None.
         is_tending: Whether what is left of the present work can be dropped.
         is_overdue: Whether the newest state was lost after all.
     """
 
-    def __init__(self, run_path: Path, keep: int, emit: Emit) -> None:
+    def __init__(
+        self,
+        run_path: Path,
+        keep: int,
+        emit: Emit,
+        *,
+        spare_steps: int = 0,
+        exempt: frozenset[str] = frozenset(),
+    ) -> None:
         self._run_path = run_path
         self._folder = run_path / "checkpoints"
         self._emit = emit
-        self._keeper = Keeper(self._folder, keep, emit)
+        self._keeper = Keeper(self._folder, keep, emit, spare_steps)
+        self._exempt = exempt
+        self.has_refused = False
         self._is_settled = False
         self._best: str | None = None
         self.failed: Job | None = None
@@ -120,7 +143,12 @@ class Writer:
             CheckpointDropped, HealthAlerted, SavingFailed.
         """
         self.is_tending = False
-        yield from self._commit_all(job, TRIES)
+        try:
+            yield from self._commit_all(job, TRIES)
+        except NonfiniteError as error:
+            self.has_refused = True
+            self._emit(_refused(job, error))
+            return
         if job.failure is not None:
             self.failed = job
             self._emit(self._told(job, job.failure))
@@ -171,14 +199,15 @@ class Writer:
     def _commit(self, planned: Planned) -> Steps[Committed]:
         self._settle()
         self._require_room(planned.num_bytes)
-        is_finite = True
         for held in planned.tensors.values():
-            is_finite = is_finite and (yield from find_finite(held))
+            for name, tensor in held.items():
+                if name not in self._exempt and not (yield from find_finite({name: tensor})):
+                    raise NonfiniteError(name)
         facts = {
             **planned.facts,
             "parent": self.last_path,
             "tensors": sum(map(len, planned.tensors.values())),
-            "finite": is_finite,
+            "finite": True,
         }
         name = planned.name or checkpoint.step_name(self._folder, planned.announced.step)
         files = {file: TensorFile(held) for file, held in planned.tensors.items()}
@@ -214,6 +243,15 @@ class Writer:
         if self.last_path is not None and not (self._run_path / self.last_path).is_dir():
             self.last_path, self.is_overdue = self._newest(), True
 
+    def drop_later(self, step: int) -> None:
+        """Drop the states of later steps than this one.
+
+        Emits:
+            CheckpointDropped.
+        """
+        self._keeper.drop_later(step)
+        self.last_path = self._newest()
+
     def _require_room(self, num_bytes: int) -> None:
         free = disk.free_bytes(self._run_path)
         wanted = int(num_bytes * ROOM_FACTOR) + RESERVE_BYTES
@@ -248,6 +286,16 @@ class Writer:
             last_checkpoint=self.last_path,
             waits=True,
         )
+
+
+def _refused(job: Job, error: NonfiniteError) -> HealthAlerted:
+    return HealthAlerted(
+        severity="critical",
+        code="nonfinite_state",
+        message=f"the state of step {job.step:,} is not finite ({visible(error, limit=200)}) and "
+        "was not saved",
+        advice="the checkpoints before it stand; lower train.learning_rate",
+    )
 
 
 def not_saved(job: Job, run_path: Path, last_path: str | None) -> EcoError:

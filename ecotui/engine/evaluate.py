@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from ecotui.engine.compute import Compute
+from ecotui.engine.compute import Compute, is_out_of_memory
 from ecotui.engine.data.loader import Batch
 from ecotui.events import ClassScore
 from ecotui.text import visible
@@ -61,6 +62,11 @@ class Evaluation:
         present = self.confusion_KK.sum(axis=1) > 0
         return float(self.precision_recall_f1()[2][present].mean()) if present.any() else 0.0
 
+    def unpredicted(self) -> list[int]:
+        """Return the classes that occur in the split and that no image was taken for."""
+        never = (self.confusion_KK.sum(axis=0) == 0) & (self.confusion_KK.sum(axis=1) > 0)
+        return [int(label) for label in np.flatnonzero(never)]
+
     def metric(self, name: str) -> float:
         """Return `accuracy`, `macro_f1` or `loss`."""
         return {"accuracy": self.accuracy, "macro_f1": self.macro_f1, "loss": self.loss}[name]
@@ -76,12 +82,27 @@ class Evaluation:
         )
 
 
+@dataclass(slots=True)
+class Room:
+    """How many images an evaluation computes at once.
+
+    Attributes:
+        size: None for a whole batch.
+        answer: Called when memory ran out with so many, says with how many to go on; what it
+            raises ends the evaluation.
+    """
+
+    size: int | None
+    answer: Callable[[int], int]
+
+
 def evaluate(
     network: nn.Module,
     batches: Iterable[Batch],
     compute: Compute,
     num_classes: int,
     on_batch: Callable[[Batch], None],
+    room: Room | None = None,
 ) -> Evaluation:
     """Score a model on batches without changing anything about it.
 
@@ -92,17 +113,17 @@ def evaluate(
         num_classes: K.
         on_batch: Called after each batch, for progress and stop requests; what
             it raises ends the evaluation.
+        room: How many images at once; where memory runs out, it says with how many to go on.
     """
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=compute.device)
-    sums = torch.zeros(2, dtype=torch.float32, device=compute.device)
     total_loss, total_top5 = 0.0, 0.0
     was_training = network.training
     network.eval()
     try:
         for batch in batches:
-            if batch.labels_B.numel():
-                _score(network, batch, compute, num_classes, confusion, sums)
-                loss, top5 = sums.tolist()
+            for part in _parts(batch, network, compute, num_classes, room):
+                confusion += part.confusion
+                loss, top5 = part.sums.tolist()
                 total_loss, total_top5 = total_loss + loss, total_top5 + top5
             on_batch(batch)
     finally:
@@ -134,21 +155,52 @@ def as_json(evaluation: Evaluation, class_names: Sequence[str]) -> str:
     return json.dumps(record, indent=1) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    confusion: torch.Tensor
+    sums: torch.Tensor
+
+
+def _parts(
+    batch: Batch, network: nn.Module, compute: Compute, num_classes: int, room: Room | None
+) -> Iterator[_Scores]:
+    """Score a batch, in smaller parts from where memory runs out."""
+    at, total = 0, batch.labels_B.numel()
+    size = total if room is None or room.size is None else room.size
+    while at < total:
+        try:
+            images, labels = batch.images_BCHW[at : at + size], batch.labels_B[at : at + size]
+            scores = _score(network, images, labels, compute, num_classes)
+        except (RuntimeError, MemoryError) as error:
+            if room is None or not is_out_of_memory(error):
+                raise
+            scores = None
+        # Outside the except block, which keeps what the failed pass has allocated.
+        if scores is None and room is not None:
+            size = room.answer(min(size, total - at))
+        elif scores is not None:
+            at += size
+            yield scores
+
+
 def _score(
     network: nn.Module,
-    batch: Batch,
+    images: torch.Tensor,
+    labels: torch.Tensor,
     compute: Compute,
     num_classes: int,
-    confusion: torch.Tensor,
-    sums: torch.Tensor,
-) -> None:
-    images_BCHW = compute.to_device(batch.images_BCHW)
-    labels_B = compute.to_device(batch.labels_B)
+) -> _Scores:
+    images_BCHW, labels_B = compute.to_device(images), compute.to_device(labels)
     with torch.inference_mode(), compute.autocast():
         logits_BK = network(images_BCHW)
     logits_BK = logits_BK.float()
     best = logits_BK.topk(min(5, num_classes), dim=1).indices
     pairs = labels_B * num_classes + best[:, 0]
-    confusion += torch.bincount(pairs, minlength=num_classes * num_classes)
-    sums[0] = F.cross_entropy(logits_BK, labels_B, reduction="sum")
-    sums[1] = (best == labels_B[:, None]).any(dim=1).sum()
+    loss = F.cross_entropy(logits_BK, labels_B, reduction="sum")
+    # A loss can be finite beside a score that is not: such a model must not pass for sound.
+    loss = torch.where(torch.isfinite(logits_BK).all(), loss, math.nan)
+    top5 = (best == labels_B[:, None]).any(dim=1).sum()
+    return _Scores(
+        torch.bincount(pairs, minlength=num_classes * num_classes),
+        torch.stack((loss, top5.to(loss))),
+    )

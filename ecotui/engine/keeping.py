@@ -22,11 +22,14 @@ class Keeper:
         folder: Where the checkpoints lie.
         keep: How many of the newest stay.
         emit: Where the facts go.
+        spare_steps: Beside them, the newest one that is so many steps older than the newest
+            stays, to go back to; 0: none.
     """
 
-    def __init__(self, folder: Path, keep: int, emit: Emit) -> None:
+    def __init__(self, folder: Path, keep: int, emit: Emit, spare_steps: int = 0) -> None:
         self._folder = folder
         self._keep = keep
+        self._spare_steps = spare_steps
         self._emit = emit
         self._sound: set[str] = set()
 
@@ -40,14 +43,29 @@ class Keeper:
             CheckpointVerified, CheckpointDropped; HealthAlerted where one is damaged.
         """
         num_sound = 0
-        for path in checkpoint.list_steps(self._folder):
-            if num_sound >= self._keep:
+        paths = checkpoint.list_steps(self._folder)
+        spare_from = checkpoint.step_of(paths[0]) - self._spare_steps if paths else 0
+        has_spare = not self._spare_steps
+        for path in paths:
+            is_spare = not has_spare and checkpoint.step_of(path) <= spare_from
+            if num_sound >= self._keep and not is_spare:
                 self._drop(path)
             elif (yield from self._is_sound(path)):
                 num_sound += 1
+                has_spare = has_spare or is_spare
         others = checkpoint.other_bests(self._folder, best)
         if best is not None and (yield from self._is_sound(self._folder / best)):
             for path in others:
+                self._drop(path)
+
+    def drop_later(self, step: int) -> None:
+        """Drop the states of later steps than this one: they were gone back from.
+
+        Emits:
+            CheckpointDropped.
+        """
+        for path in checkpoint.list_steps(self._folder):
+            if checkpoint.step_of(path) > step:
                 self._drop(path)
 
     def _is_sound(self, path: Path) -> Steps[bool]:

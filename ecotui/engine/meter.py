@@ -84,15 +84,43 @@ class Meter:
             self._step_sums[1] += (logits_BK.argmax(dim=1) == targets).sum()
 
     @torch.no_grad()
-    def finish_step(self, norm: float, num_images: int, *, is_mixed: bool) -> None:
-        """Close an optimizer step of `num_images` images with its gradient norm."""
-        self._sums[0] += self._step_sums[0] * num_images
-        self._sums[1] += self._step_sums[1]
+    def finish_step(
+        self,
+        norm: float | None,
+        num_images: int,
+        *,
+        is_mixed: bool,
+        is_bad: torch.Tensor | None = None,
+    ) -> None:
+        """Close an optimizer step.
+
+        Args:
+            norm: Of its gradients; None where it is not read yet, see `note_norm`.
+            num_images: In its batch.
+            is_mixed: Whether the images have no label of their own.
+            is_bad: A flag on the device: where it is set, loss and hits are left out there. Its
+                images are counted until `take_back`.
+        """
+        step_sums = self._step_sums
+        if is_bad is not None:
+            step_sums = torch.where(is_bad, torch.zeros_like(step_sums), step_sums)
+        self._sums[0] += step_sums[0] * num_images
+        self._sums[1] += step_sums[1]
         self._step_sums.zero_()
-        self._norm = norm
+        self._norm = norm if norm is not None else self._norm
         self._num_steps += 1
         self._num_images += num_images
         self._num_labelled += 0 if is_mixed else num_images
+
+    def note_norm(self, norm: float) -> None:
+        """Take the norm of a step that was read late."""
+        self._norm = norm
+
+    def take_back(self, num_images: int, *, is_mixed: bool) -> None:
+        """Count the images of a closed step as not used: it was bad."""
+        self._num_steps -= 1
+        self._num_images -= num_images
+        self._num_labelled -= 0 if is_mixed else num_images
 
     def discard_step(self) -> None:
         """Forget the micro-batches of a step that was rejected."""

@@ -49,7 +49,7 @@ class Offload:
                     tensor.data = self._move(tensor, host)
         except RuntimeError:
             self.take_back()
-        _empty_cache(self._device_type)
+        empty_cache(self._device_type)
         return bool(self._homes)
 
     def take_back(self) -> bool:
@@ -62,7 +62,7 @@ class Offload:
                 raise
             for tensor, _ in self._homes:
                 tensor.data = self._move(tensor, torch.device("cpu"))
-            _empty_cache(self._device_type)
+            empty_cache(self._device_type)
             return False
         self._homes.clear()
         return True
@@ -90,7 +90,8 @@ def _copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.detach().to(device)
 
 
-def _empty_cache(device_type: str) -> None:
+def empty_cache(device_type: str) -> None:
+    """Give back what torch keeps of the device's memory for later."""
     if device_type == "cuda":
         torch.cuda.empty_cache()
     elif device_type == "mps":

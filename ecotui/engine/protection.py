@@ -1,218 +1,170 @@
-"""Layers 4 to 7 in the training loop: measures, asks the guards, and lets recovery act."""
+"""The protection while training, layers 4 to 7, put together for one run."""
 
 from __future__ import annotations
 
-import math
-import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ecotui.engine.assembly import Parts
-from ecotui.engine.compute import is_out_of_memory
-from ecotui.engine.data.loader import Batch
+from ecotui.engine.changes import Changes
+from ecotui.engine.data.loader import Failure
 from ecotui.engine.emit import Emit
-from ecotui.engine.evaluate import Evaluation
+from ecotui.engine.epoch_protection import EpochProtection
 from ecotui.engine.guards import batch as batch_guard
-from ecotui.engine.guards import epoch as epoch_guard
-from ecotui.engine.guards import gradient as gradient_guard
-from ecotui.engine.guards import loss as loss_guard
-from ecotui.engine.guards.guard import EpochCounts, EpochReading, StepReading, Verdict
-from ecotui.engine.guards.known import silenced
-from ecotui.engine.meter import Meter
+from ecotui.engine.host_copy import HostCopy
+from ecotui.engine.incidents import Incidents
+from ecotui.engine.quarantine import KEPT_OUT, returned_ids
 from ecotui.engine.recovery import Recovery
-from ecotui.engine.step import Gradients, Stepper
+from ecotui.engine.relief import Relief
+from ecotui.engine.reporting import Reporter
+from ecotui.engine.rollback import Rollback
+from ecotui.engine.saving import Saver
+from ecotui.engine.step_protection import StepProtection
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import ExitCode
-from ecotui.events import CheckReported
-from ecotui.guard_settings import GuardConfig
-from ecotui.text import number, percent, visible
+from ecotui.events import SplitName
+from ecotui.paths import RunDir
 
-MAX_KEPT_EPOCHS = 32
-"""Losses of so many epochs are kept for the judgement of trends."""
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the protection of a run works with.
+
+    Attributes:
+        run: Where records go.
+        saver: Commits states, and holds the copy in memory.
+        copy: That copy.
+        changes: Writes down settings that change; None where nothing is written down.
+        reporter: States what happened.
+    """
+
+    run: RunDir
+    saver: Saver
+    copy: HostCopy
+    changes: Changes | None
+    reporter: Reporter
 
 
 class Protection:
-    """Stands between a batch and the weights, and between an epoch and the next.
+    """Stands between batches and weights, and between epochs; keeps a state to go back to.
 
     Args:
         parts: Everything built.
         loop: Its counts are kept up here.
+        around: What it works with.
         emit: Where the facts go.
+
+    Attributes:
+        steps: Around each step.
+        epochs: Around each epoch.
+        relief: Where memory runs out.
     """
 
-    def __init__(self, parts: Parts, loop: LoopState, emit: Emit) -> None:
-        self._parts = parts
-        self._loop = loop
-        self._emit = emit
-        self._warned_epoch = -1
-        self.stepper = Stepper(parts)
-        self.recovery = Recovery(parts.trainable.network, loop, emit)
+    def __init__(self, parts: Parts, loop: LoopState, around: Surroundings, emit: Emit) -> None:
+        self._parts, self._loop, self._around = parts, loop, around
+        rollback = Rollback(parts, around.run, around.saver, around.copy, loop, emit)
+        incidents = Incidents(parts, around.run, loop, emit)
+        self.recovery = Recovery(parts, loop, rollback, emit)
+        self.relief = Relief(parts, around.changes, loop, emit)
+        self.epochs = EpochProtection(parts, loop, self.recovery, incidents, emit)
+        self.steps = StepProtection(
+            parts, loop, self.recovery, incidents, self.relief, self._set_aside
+        )
 
-    def try_gradients(self, batch: Batch, meter: Meter) -> Gradients | None:
-        """Compute a batch's gradients, or skip it where it fails or they are not sound.
+    def begin(self) -> None:
+        """Leave out what was set aside for good, and keep the first state to go back to."""
+        loop = self._loop
+        back = returned_ids(self._around.run.quarantine, self._parts.index)
+        loop.quarantined = [each for each in loop.quarantined if each not in back]
+        loop.set_aside = [each for each in loop.set_aside if each not in back]
+        for sample_id in loop.quarantined:
+            self._parts.train_loader.leave_out(sample_id, KEPT_OUT)
+        loop.sound_step = loop.step
+        self._remember()
 
-        Returns:
-            What was measured, or None where the batch was skipped and every
-            trace of it removed.
+    def note_step(self) -> None:
+        """Look at the state now and then, and keep it where it is sound; called between steps.
 
         Raises:
-            EcoError: A guard gave up.
+            EcoError, RolledBack: It is not sound.
+        """
+        loop, config = self._loop, self._parts.config.guards
+        is_due = loop.step - loop.sound_step >= config.check_state_every_steps
+        if is_due or self._around.saver.take_refusal():
+            self._settle()
+            self.steps.judge_state()
+            is_old = loop.step - self._around.copy.step >= config.rollback_steps
+            if is_old and not self._is_thrown_off():
+                self._remember()
+        self._around.saver.keeps_copy = self._is_thrown_off()
+
+    def judge_refusal(self) -> None:
+        """Look at the state where the saver has refused it.
+
+        Raises:
+            EcoError, RolledBack: It is not sound.
+        """
+        if self._around.saver.take_refusal():
+            self.steps.judge_state()
+
+    def judge_state(self) -> None:
+        """Look at the state at once.
+
+        Raises:
+            EcoError, RolledBack: It is not sound.
+        """
+        self._around.saver.take_refusal()
+        self.steps.judge_state()
+
+    def goes_on(self) -> bool:
+        """Go to the next batch that is not to be passed over; no where the epoch has none left."""
+        loop, steps_per_epoch = self._loop, self._parts.train_loader.steps_per_epoch
+        while loop.batch_in_epoch < steps_per_epoch and self.passes_over():
+            loop.batch_in_epoch += 1
+            loop.step += 1
+            self._parts.schedule.set_step(self._parts.place(loop.epoch, loop.batch_in_epoch))
+        return loop.batch_in_epoch < steps_per_epoch
+
+    def passes_over(self) -> bool:
+        """Say whether the next batch is one that the run has gone back from."""
+        place = self._parts.place(self._loop.epoch, self._loop.batch_in_epoch)
+        return any(first <= place < end for first, end in self._loop.passed_over)
+
+    def has_to_read_anew(self) -> bool:
+        """Say, once, whether the batches that were read ahead are not the ones to go on with."""
+        wants, self.steps.wants_anew = self.steps.wants_anew, False
+        return wants or self.passes_over()
+
+    def answer_evaluation(self, split: SplitName, size: int) -> int:
+        """Return how many images to evaluate at once, memory having run out with so many.
+
+        Raises:
+            EcoError: It was one.
 
         Emits:
             GuardTripped.
         """
-        self.recovery.remember()
-        failure: Exception | None = None
-        gradients: Gradients | None = None
-        try:
-            gradients = self.stepper.compute_gradients(batch, self._loop.step, meter)
-        # ValueError: BatchNorm's, where all but one image of a batch could not be read.
-        except (RuntimeError, AssertionError, ValueError, MemoryError) as error:
-            failure = error
-        # Outside the except block, which would keep the failed step's memory alive.
-        verdict = self._judge_failure(failure) if failure else self._judge_step(gradients)
-        if verdict is None:
-            return gradients
-        self.stepper.abandon()
-        self.recovery.put_back()
-        meter.discard_step()
-        code = ExitCode.HEALTH
-        if failure is not None and is_out_of_memory(failure):
-            code = ExitCode.OUT_OF_MEMORY
-        names = self._parts.index.names
-        self._act(verdict, [visible(names[i]) for i in batch.sample_ids], code)
-        return None
+        where = f"the evaluation of the {split} split"
+        verdict = batch_guard.inspect_memory(where, size, 1)
+        self.recovery.act(verdict, exit_code=ExitCode.OUT_OF_MEMORY)
+        self.relief.evaluation_size = size // 2
+        return size // 2
 
-    def count(self, batch: Batch, *, is_used: bool) -> None:
-        """Count what a batch gave and lost."""
-        loop, taken = self._loop, len(batch.sample_ids) + len(batch.failures)
-        loop.num_batches += 1
-        loop.num_samples += taken
-        loop.num_lost_samples += len(batch.failures) if is_used else taken
-        loop.num_skipped_batches += 0 if is_used else 1
-
-    def judge_counts(self, *, is_whole: bool) -> None:
-        """Judge how much of the epoch was lost; warns once an epoch.
-
-        Raises:
-            EcoError: Too much.
-        """
-        verdict = batch_guard.inspect_counts(self._counts(is_whole=is_whole), self._config)
-        if verdict is None:
+    def _remember(self) -> None:
+        if not self._parts.config.guards.healing:
             return
-        if silenced(verdict, self._config.silenced).action == "none":
-            if self._warned_epoch == self._loop.epoch:
-                return
-            self._warned_epoch = self._loop.epoch
-        self._act(verdict)
+        self._around.reporter.state_steps()
+        self._around.saver.remember(self._loop)
 
-    def judge_epoch(self, train_loss: float | None, evaluation: Evaluation) -> None:
-        """Judge an epoch with its validation.
+    def _settle(self) -> None:
+        self.steps.settle(self._around.reporter.meter)
 
-        Raises:
-            EcoError: The model is broken.
+    def _is_thrown_off(self) -> bool:
+        return bool(self._loop.spike_steps or self._loop.num_bad_in_a_row)
 
-        Emits:
-            GuardTripped; CheckReported where the first epoch is a success.
-        """
-        loop = self._loop
-        for losses, value in ((loop.train_losses, train_loss), (loop.val_losses, evaluation.loss)):
-            losses.append(value if value is not None and math.isfinite(value) else math.inf)
-            del losses[:-MAX_KEPT_EPOCHS]
-        reading = EpochReading(
-            epoch=loop.epoch + 1,
-            num_classes=self._parts.num_classes,
-            first_loss=loop.first_loss,
-            train_losses=tuple(loop.train_losses),
-            val_losses=tuple(loop.val_losses),
-            accuracy=evaluation.accuracy,
-            lost_fraction=self._counts(is_whole=True).lost_fraction,
-        )
-        verdicts = epoch_guard.inspect_epoch(reading, self._config)
-        if reading.epoch == 1 and not verdicts:
-            self._emit(_first_epoch_success(reading))
-        for verdict in verdicts:
-            self._act(verdict)
-        patience, waited = self._parts.config.train.early_stopping_epochs, loop.epoch + 1
-        if epoch_guard.EARLY_STOPPING in self._config.silenced and (
-            waited - loop.best_epoch == patience
-        ):
-            self._act(self._early_stop(patience, "the guard is silenced, so training goes on"))
-
-    def wants_early_stop(self) -> bool:
-        """Say whether nothing has got better for so long that training is to end."""
-        patience = self._parts.config.train.early_stopping_epochs
-        is_silenced = epoch_guard.EARLY_STOPPING in self._config.silenced
-        waited = self._loop.epoch - self._loop.best_epoch
-        return patience is not None and waited >= patience and not is_silenced
-
-    def tell_early_stop(self) -> None:
-        """State that training ends early.
-
-        Emits:
-            GuardTripped.
-        """
-        waited = self._loop.epoch - self._loop.best_epoch
-        self._act(self._early_stop(waited, "training ends early"))
-
-    def _early_stop(self, waited: int, what: str) -> Verdict:
-        train = self._parts.config.train
-        metric = train.metric.replace("_", " ")
-        return epoch_guard.early_stop(waited, train.early_stopping_epochs or waited, metric, what)
-
-    @property
-    def _config(self) -> GuardConfig:
-        return self._parts.config.guards
-
-    def _act(
-        self, verdict: Verdict, files: Sequence[str] = (), code: ExitCode = ExitCode.HEALTH
-    ) -> None:
-        self.recovery.act(silenced(verdict, self._config.silenced), files, code)
-
-    def _judge_failure(self, failure: Exception) -> Verdict:
-        traceback.print_exception(failure)
-        self._loop.num_errors_in_a_row += 1
-        said = visible(f"{type(failure).__name__}: {failure}", limit=200)
-        return batch_guard.inspect_error(
-            said,
-            self._loop.num_errors_in_a_row,
-            self._config,
-            is_out_of_memory=is_out_of_memory(failure),
-        )
-
-    def _judge_step(self, gradients: Gradients | None) -> Verdict | None:
-        assert gradients is not None  # noqa: S101 - without a failure there are gradients
-        reading = StepReading(
-            loss=gradients.loss,
-            gradient_norm=gradients.norm,
-            num_bad_in_a_row=self._loop.num_bad_in_a_row,
-            is_scaled=self._parts.compute.precision == "fp16",
-        )
-        verdict = loss_guard.inspect_step(reading, self._config) or gradient_guard.inspect_step(
-            reading, self._config
-        )
-        if verdict is not None:
-            self._loop.num_bad_in_a_row += 1
-        return verdict
-
-    def _counts(self, *, is_whole: bool) -> EpochCounts:
-        loop = self._loop
-        return EpochCounts(
-            num_batches=loop.num_batches,
-            num_skipped_batches=loop.num_skipped_batches,
-            num_samples=loop.num_samples,
-            num_lost_samples=loop.num_lost_samples,
-            is_whole=is_whole,
-        )
-
-
-def _first_epoch_success(reading: EpochReading) -> CheckReported:
-    loss = f"the loss fell from {number(reading.first_loss)} to {number(reading.train_losses[-1])}"
-    return CheckReported(
-        check="first_epoch",
-        layer=7,
-        verdict="pass",
-        what=f"first epoch completed: {loss}, accuracy {percent(reading.accuracy)}, "
-        f"{percent(reading.lost_fraction, 1)} of the samples lost",
-        expected="",
-        remedy="",
-    )
+    def _set_aside(self, failures: Sequence[Failure]) -> None:
+        kept_out = set(self._loop.quarantined)
+        for failure in failures:
+            self._around.reporter.set_aside(
+                [failure], "train", is_kept_out=failure.sample_id in kept_out
+            )

@@ -82,3 +82,26 @@ class Records:
                 advice="free some space; the training itself is not touched by it",
             )
         )
+
+
+def cut_metrics(path: Path, epochs_done: int) -> None:
+    """Drop the rows of epochs that are about to be trained again.
+
+    Args:
+        path: Of the table, whose first column is the epoch.
+        epochs_done: Rows up to this one stay.
+
+    Raises:
+        OSError: It cannot be written; it stays as it is.
+    """
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    kept = [row for row in rows if row and int(row[0]) <= epochs_done]
+    if not kept:
+        path.unlink()  # the first row brings its header along
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *kept])
+    write_whole(path, text.getvalue().encode())

@@ -1,92 +1,120 @@
-"""What a guard's verdict leads to: told, undone, counted, or the end of the run."""
+"""What a guard's verdict leads to: told, undone, counted, gone back from, or the end of the run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import torch
-from torch import nn
-
+from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.guards.guard import Verdict
+from ecotui.engine.guards.known import silenced
+from ecotui.engine.rollback import Rollback, RolledBack, Span
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import GuardRecovered, GuardTripped
-from ecotui.text import number
+from ecotui.guard_register import GUARD_REGISTER
+from ecotui.text import counted, number
 
 MAX_NAMED_FILES = 20
 
 
 class Recovery:
-    """Undoes what a rejected step left behind, and states every verdict.
+    """States every verdict, and does what it asks for as far as the run may heal itself.
 
     Args:
-        network: Its buffers (BatchNorm's running statistics) are put back when a
-            batch is rejected: the forward pass has changed them already, and one
-            batch that is not finite would leave every later evaluation NaN.
+        parts: Whose configuration says what may be healed.
         loop: Its counts of bad steps in a row are kept up here.
+        rollback: Goes back to an earlier state.
         emit: Where the facts go.
     """
 
-    def __init__(self, network: nn.Module, loop: LoopState, emit: Emit) -> None:
-        self._buffers = list(network.buffers())
-        self._kept = [buffer.detach().clone() for buffer in self._buffers]
+    def __init__(self, parts: Parts, loop: LoopState, rollback: Rollback, emit: Emit) -> None:
+        self._parts = parts
         self._loop = loop
+        self._rollback = rollback
         self._emit = emit
         self._last_bad: Verdict | None = None
-
-    @torch.no_grad()
-    def remember(self) -> None:
-        """Keep the buffers as they are before a forward pass."""
-        for kept, buffer in zip(self._kept, self._buffers, strict=True):
-            kept.copy_(buffer)
-
-    @torch.no_grad()
-    def put_back(self) -> None:
-        """Make the buffers what they were before the forward pass."""
-        for kept, buffer in zip(self._kept, self._buffers, strict=True):
-            buffer.copy_(kept)
 
     def act(
         self,
         verdict: Verdict,
+        *,
         files: Sequence[str] = (),
+        span: Span | None = None,
         exit_code: ExitCode = ExitCode.HEALTH,
+        step: int | None = None,
     ) -> None:
-        """State a verdict, and end the run where it says so.
+        """State a verdict, and go back or end the run where it says so.
 
         Args:
             verdict: What the guard found.
             files: Samples concerned, relative to the data root, made harmless.
+            span: Where the fault lies, for a verdict that may lead back.
             exit_code: Of a run that ends here.
+            step: That it was found at; the present one where not given.
 
         Raises:
             EcoError: The guard gave up.
+            RolledBack: The state is an earlier one from here on.
 
         Emits:
-            GuardTripped.
+            GuardTripped, and what a rollback states.
         """
-        self._emit(
-            GuardTripped(
-                layer=verdict.layer,
-                guard=verdict.guard,
-                severity=verdict.severity,
-                what=verdict.what,
-                observed=verdict.observed,
-                limit=verdict.limit,
-                unit=verdict.unit,
-                advice=verdict.advice,
-                action=verdict.action,
-                step=self._loop.step,
-                files=tuple(files[:MAX_NAMED_FILES]),
-            )
-        )
-        if verdict.action == "skip_batch":
-            self._last_bad = verdict
-        if verdict.action == "stop":
-            raise EcoError(verdict.what, _expected(verdict), verdict.advice, exit_code)
+        resolved = self._resolved(verdict)
+        self._tell(resolved, files, step)
+        if resolved.action in ("skip_batch", "shrink_micro_batch"):
+            self._last_bad = resolved
+        if resolved.action == "rollback":
+            if self._rollback.go_back(resolved, span or Span(self._loop.step)):
+                self._last_bad = None
+                raise RolledBack
+            nowhere = f"{resolved.what}, and there is no sound state to go back to"
+            resolved = replace(resolved, what=nowhere, action="stop")
+            self._tell(resolved, files, step)
+        if resolved.action == "stop":
+            raise EcoError(resolved.what, _expected(resolved), resolved.advice, exit_code)
 
-    def note_good_step(self) -> None:
+    def go_back_uncounted(self, verdict: Verdict, span: Span, files: Sequence[str]) -> None:
+        """State a verdict that was answered otherwise, and begin anew at the last sound state.
+
+        Raises:
+            EcoError: There is none.
+            RolledBack: There was one.
+
+        Emits:
+            GuardTripped, and what a rollback states.
+        """
+        self._tell(verdict, files, None)
+        self._last_bad = verdict
+        if self._rollback.go_back(verdict, span, counts=False):
+            raise RolledBack
+        raise EcoError(
+            verdict.what, "a sound state to go back to", verdict.advice, ExitCode.OUT_OF_MEMORY
+        )
+
+    def tell_once(self, guard: str, verdict: Verdict | None, step: int | None = None) -> None:
+        """State a lasting finding when it begins, and when it is over.
+
+        Args:
+            guard: That looked.
+            verdict: What it found now; None where all is well.
+            step: That it was found at.
+
+        Emits:
+            GuardTripped, GuardRecovered.
+        """
+        told = self._loop.told
+        if verdict is None and guard in told:
+            told.remove(guard)
+            layer = GUARD_REGISTER[guard].layer or 7
+            at = self._loop.step if step is None else step
+            self._emit(GuardRecovered(layer=layer, guard=guard, what="it is over", step=at))
+        elif verdict is not None and guard not in told:
+            told.append(guard)
+            self.act(verdict, step=step)
+
+    def note_good_step(self, step: int | None = None) -> None:
         """Count from zero again, and say so after a bad step.
 
         Emits:
@@ -99,10 +127,44 @@ class Recovery:
                     layer=self._last_bad.layer,
                     guard=self._last_bad.guard,
                     what="the next step was sound",
-                    step=self._loop.step,
+                    step=self._loop.step if step is None else step,
                 )
             )
             self._last_bad = None
+
+    def _resolved(self, verdict: Verdict) -> Verdict:
+        """Return a verdict with the action that is possible: a run may heal no more, or not at all.
+
+        A rollback that is not left becomes the end of the run: it cannot go round for ever.
+        """
+        config = self._parts.config.guards
+        allowed = silenced(verdict, config.silenced)
+        if allowed.action in ("none", "stop"):
+            return allowed
+        if not config.healing:
+            return allowed.quieted("stop")
+        if allowed.action == "rollback" and not self._rollback.is_left():
+            count = counted(self._loop.num_rollbacks, "rollback")
+            what = f"{allowed.what}, after {count}" if self._loop.num_rollbacks else allowed.what
+            return replace(allowed, what=what, action="stop")
+        return allowed
+
+    def _tell(self, verdict: Verdict, files: Sequence[str], step: int | None) -> None:
+        self._emit(
+            GuardTripped(
+                layer=verdict.layer,
+                guard=verdict.guard,
+                severity=verdict.severity,
+                what=verdict.what,
+                observed=verdict.observed,
+                limit=verdict.limit,
+                unit=verdict.unit,
+                advice=verdict.advice,
+                action=verdict.action,
+                step=self._loop.step if step is None else step,
+                files=tuple(files[:MAX_NAMED_FILES]),
+            )
+        )
 
 
 def _expected(verdict: Verdict) -> str:

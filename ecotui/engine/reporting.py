@@ -14,6 +14,7 @@ from ecotui.engine.evaluate import Evaluation, as_json, shown_classes
 from ecotui.engine.meter import Meter
 from ecotui.engine.optim import learning_rate
 from ecotui.engine.records import Records
+from ecotui.engine.soundness import weights_digest
 from ecotui.engine.train_state import LoopState
 from ecotui.events import (
     EpochFinished,
@@ -83,14 +84,9 @@ class Reporter:
             )
         )
 
-    def state_steps_if_due(self) -> None:
-        """State the steps since the last time, at most twice a second.
-
-        Emits:
-            StepsTaken.
-        """
-        if self._throttle.is_due():
-            self.state_steps()
+    def is_due(self) -> bool:
+        """Say whether steps may be stated again: at most twice a second."""
+        return self._throttle.is_due()
 
     def state_steps(self) -> None:
         """Read the sums from the device: the one place where the host waits for it.
@@ -123,8 +119,15 @@ class Reporter:
             )
         )
 
-    def set_aside(self, failures: Sequence[Failure], split: SplitName) -> None:
+    def set_aside(
+        self, failures: Sequence[Failure], split: SplitName, *, is_kept_out: bool = False
+    ) -> None:
         """Name each file that could not be used, once in a run.
+
+        Args:
+            failures: The samples and why.
+            split: That they are of.
+            is_kept_out: Whether they are used no more even if they can be read again.
 
         Emits:
             SampleSetAside.
@@ -137,6 +140,7 @@ class Reporter:
             path = visible(self._parts.index.names[failure.sample_id])
             reason = visible(failure.reason)
             record = {"path": path, "reason": reason, "split": split, "step": step}
+            record |= {"kept_out": True} if is_kept_out else {}
             self._records.append(self._run.quarantine, json.dumps(record))
             self._emit(SampleSetAside(path=path, reason=reason, split=split, step=step))
 
@@ -180,6 +184,7 @@ class Reporter:
             images_per_second=self._epoch_images / seconds if seconds > 0 else None,
             learning_rate=learning_rate(self._parts.trainable.optimizer),
             num_set_aside=len(loop.set_aside),
+            weights_digest=weights_digest(self._parts.trainable.network),
         )
         self._write_metrics(finished, evaluation)
         return finished

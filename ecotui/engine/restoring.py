@@ -25,6 +25,7 @@ from ecotui.engine.train_state import (
     MODEL_FILE,
     OPTIMIZER_FILE,
     SPELT,
+    Captured,
     LoopState,
     Trainable,
 )
@@ -124,6 +125,21 @@ def prepare(path: Path, manifest: Manifest, trainable: Trainable) -> Restorable:
     except safetensors.SafetensorError as error:
         raise MisfitError(f"its tensors cannot be read: {error}") from error
     return Restorable(path, manifest.facts, loop, tensors, record)
+
+
+def from_memory(held: Captured) -> Restorable:
+    """Return the state of a copy in memory as one that can be applied; the copy stays whole.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is no such copy.
+    """
+    record = decode_json(held.record)
+    copied = {OPTIMIZER_FILE, GENERATORS_FILE}  # what is not copied into place when it is applied
+    tensors = {
+        file: {name: each.clone() for name, each in kept.items()} if file in copied else dict(kept)
+        for file, kept in held.tensors.items()
+    }
+    return Restorable(Path("memory"), {}, _read_loop(record["loop"]), tensors, record)
 
 
 def load_weights(path: Path, network: nn.Module) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from typing import Any
 
-from ecotui.durable import write_whole
 from ecotui.engine.assembly import Parts
 from ecotui.engine.emit import Emit
 from ecotui.engine.environment import describe_environment
 from ecotui.engine.exactness import compare, config_facts
+from ecotui.engine.records import cut_metrics
 from ecotui.engine.restoring import newest_restorable
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, UsageError
@@ -71,7 +69,7 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
                 "at least one that can be loaded",
                 f"see {visible(run.checkpoints / 'quarantine')}, or start a new run",
             )
-        _cut_metrics(run, 0)
+        cut_metrics(run.metrics, 0)
         note = "no checkpoint had been saved: the run begins anew"
         emit(
             RunResumed(
@@ -83,9 +81,13 @@ def resume(parts: Parts, run: RunDir, facts: dict[str, Any], attempt: int, emit:
     if "weights" in saved:  # of the file that the run began with; nobody reads it again
         facts["weights"] = saved["weights"]
     loop = found.apply(parts.trainable)
-    loop.batch_in_epoch = _same_place(loop.batch_in_epoch, saved, parts)
+    place = _same_place(loop.batch_in_epoch, saved, parts)
+    if place != loop.batch_in_epoch:
+        loop.passed_over = []  # places of batches that are not cut like that any more
+    loop.batch_in_epoch = place
+    parts.schedule.factor = loop.learning_rate_factor
     parts.schedule.set_step(parts.place(loop.epoch, loop.batch_in_epoch))
-    _cut_metrics(run, loop.epoch)
+    cut_metrics(run.metrics, loop.epoch)
     continuation = compare(saved, facts)
     facts["exactness"] = continuation.exactness
     emit(
@@ -123,18 +125,3 @@ def _same_place(batches: int, saved: dict[str, Any], parts: Parts) -> int:
     if then == now:
         return batches
     return min(batches * int(then) // now, parts.train_loader.steps_per_epoch)
-
-
-def _cut_metrics(run: RunDir, epochs_done: int) -> None:
-    """Drop the rows of epochs that are about to be trained again."""
-    if not run.metrics.is_file():
-        return
-    with run.metrics.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    kept = [row for row in rows if row and int(row[0]) <= epochs_done]
-    if not kept:
-        run.metrics.unlink()  # the first row brings its header along
-        return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *kept])
-    write_whole(run.metrics, text.getvalue().encode())

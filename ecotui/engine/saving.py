@@ -19,9 +19,10 @@ from ecotui.engine.commits import Job, Planned, Writer, not_saved
 from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.emit import Emit
 from ecotui.engine.evaluate import Evaluation
+from ecotui.engine.host_copy import HostCopy
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.machine.memory import measure_memory
-from ecotui.engine.snapshot import Snapshot, State, state_bytes
+from ecotui.engine.snapshot import State, state_bytes
 from ecotui.engine.train_state import (
     EMA_FILE,
     LOOP_FILE,
@@ -34,12 +35,12 @@ from ecotui.engine.train_state import (
 from ecotui.events import BestCheckpointChanged, CheckpointSaved, LogWritten
 from ecotui.text import bytes_size
 
-Reason = Literal["interval", "epoch", "request", "stop", "end", "time_limit"]
+Reason = Literal["interval", "epoch", "request", "stop", "end", "time_limit", "rollback"]
 
 LEAVING: frozenset[Reason] = frozenset({"stop", "time_limit"})
 """Somebody waits for the process to leave."""
-WAITED_FOR: frozenset[Reason] = LEAVING | {"end"}
-"""Nothing is trained afterwards: there is no need of a copy."""
+WAITED_FOR: frozenset[Reason] = LEAVING | {"end", "rollback"}
+"""Nothing is trained afterwards, or not before it is safe: there is no need of a copy."""
 BEST_FACTS = {"step", "epoch", "metric", "value", "accuracy", "macro_f1"}
 RETRY_SECONDS = 5.0
 """Between two attempts while the disk cannot be written."""
@@ -63,9 +64,15 @@ class Saver:
         keep: How many of the newest stay.
         facts: What every manifest says: config, data and environment.
         background: Whether to write while training goes on.
+        copy: The copy of the state in host memory, which a rollback may use too.
+        spare_steps: A checkpoint so many steps older than the newest one is kept, too.
+        exempt: Names of tensors that may hold numbers that are not finite.
+
+    Attributes:
+        keeps_copy: The copy in memory is not to be replaced: what is saved may be thrown off.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         run_path: Path,
         trainable: Trainable,
@@ -75,6 +82,9 @@ class Saver:
         keep: int,
         facts: dict[str, Any],
         background: bool = False,
+        copy: HostCopy | None = None,
+        spare_steps: int = 0,
+        exempt: frozenset[str] = frozenset(),
     ) -> None:
         self._run_path = run_path
         self._folder = run_path / "checkpoints"
@@ -83,11 +93,13 @@ class Saver:
         self._interval_seconds = interval_seconds
         self._has_background = background
         self._is_prepared = False
+        self._may_copy = True
         self._facts = facts
         self._last_saved = time.monotonic()
-        self._snapshot = Snapshot()
+        self._copy = copy or HostCopy()
+        self.keeps_copy = False
         self._background = Background()
-        self._writer = Writer(run_path, keep, emit)
+        self._writer = Writer(run_path, keep, emit, spare_steps=spare_steps, exempt=exempt)
         self._best: Planned | None = None
         self._refused: tuple[LoopState, Reason] | None = None
 
@@ -95,6 +107,51 @@ class Saver:
     def last_path(self) -> str | None:
         """The newest committed state, relative to the run directory."""
         return self._writer.last_path
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being written in the background, from the copy in memory."""
+        return self._background.is_busy
+
+    def take_refusal(self) -> bool:
+        """Say, once, whether a state was not saved because it is not finite."""
+        refused, self._writer.has_refused = self._writer.has_refused, False
+        return refused
+
+    def remember(self, loop: LoopState) -> bool:
+        """Copy the state of this moment into memory without saving it; no where that cannot be.
+
+        Args:
+            loop: Where it stands.
+
+        Emits:
+            LogWritten where memory is too short.
+        """
+        if self._background.is_busy or not self._may_copy:
+            return False
+        captured = capture(self._trainable, loop)
+        if self._copy.held is None and not self._has_room(captured):
+            self._go_without_copy(captured)
+            return False
+        try:
+            self._copy.take(captured, loop.step)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._go_without_copy(captured)
+            return False
+        return True
+
+    def void_later(self, step: int) -> None:
+        """Drop the states of later steps than one: they were gone back from.
+
+        Called once a state of that step is saved that says so.
+
+        Emits:
+            CheckpointDropped.
+        """
+        self._finish_commit()
+        self._writer.drop_later(step)
 
     def is_due(self) -> bool:
         """Say whether the interval has passed since the last checkpoint, and none is in work."""
@@ -127,7 +184,9 @@ class Saver:
             return None
         self._last_saved = started
         captured = capture(self._trainable, loop)
-        copied = self._copied(captured) if reason not in WAITED_FOR else None
+        copied = None
+        if reason not in WAITED_FOR and not self.keeps_copy:
+            copied = self._copied(captured, loop.step)
         job = Job(self._plans(captured, copied, loop, reason), started, tends=reason not in LEAVING)
         if copied is not None:
             job.stall_seconds = time.monotonic() - started
@@ -243,43 +302,48 @@ class Saver:
             **self._facts,
             **told.model_dump(include={"step", "epoch", "reason"}),
             "best": loop.best_checkpoint,
+            "rollbacks": loop.num_rollbacks,
         }
         plans.append(Planned(None, tensors, {LOOP_FILE: captured.record}, facts, told))
         return plans
 
-    def _copied(self, captured: Captured) -> State | None:
+    def _copied(self, captured: Captured, step: int) -> State | None:
         """Return a copy of the state, or None where training has to wait for the writing."""
         if not (self._has_background and self._is_prepared):
             return None
         try:
-            return self._snapshot.take(captured.tensors)
+            return self._copy.take(captured, step)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._write_without_copy(captured)
+            self._go_without_copy(captured)
             return None
 
     def _prepare(self) -> None:
         """Make the memory for copies, once there is something that looks like the state."""
         captured = capture(self._trainable, LoopState())
-        num_bytes = state_bytes(captured.tensors)
-        available = measure_memory().available
-        if available is not None and available < num_bytes * 1.25 + SPARE_MEMORY_BYTES:
-            self._write_without_copy(captured)
-        else:
+        if self._has_room(captured):
             self._background.start(self._made_ready(captured))
+        else:
+            self._go_without_copy(captured)
+
+    def _has_room(self, captured: Captured) -> bool:
+        """Say whether there is memory for a copy beside what training needs."""
+        available = measure_memory().available
+        wanted = state_bytes(captured.tensors) * 1.25 + SPARE_MEMORY_BYTES
+        return available is None or available >= wanted
 
     def _made_ready(self, captured: Captured) -> Steps[None]:
         try:
-            yield from self._snapshot.prepare(captured.tensors)
+            yield from self._copy.prepare(captured.tensors)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._write_without_copy(captured)
+            self._go_without_copy(captured)
 
-    def _write_without_copy(self, captured: Captured) -> None:
-        self._has_background = False
-        self._snapshot = Snapshot()
+    def _go_without_copy(self, captured: Captured) -> None:
+        self._has_background = self._may_copy = False
+        self._copy.give_up()
         needed = bytes_size(state_bytes(captured.tensors))
         message = f"there is no room in memory for a copy of the state ({needed})"
         self._emit(

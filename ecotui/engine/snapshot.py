@@ -36,14 +36,19 @@ class Snapshot:
         self._kept: dict[str, Tensors] = {}
 
     def prepare(self, state: State) -> Steps[None]:
-        """Make and touch what a copy of such a state takes, stopping now and then."""
+        """Make and touch what a copy of such a state takes, stopping now and then.
+
+        What is there already stays, with what it holds.
+        """
         kept: dict[str, Tensors] = {}
         for file, tensors in state.items():
+            there = self._kept.get(file, {})
             kept[file] = {}
             for name, tensor in tensors.items():
-                buffer = _buffer_like(tensor)
+                buffer = _fitting(there.get(name), tensor)
                 kept[file][name] = buffer
-                yield from _touch(buffer)
+                if buffer is not there.get(name):
+                    yield from _touch(buffer)
         self._kept = kept
 
     @torch.no_grad()

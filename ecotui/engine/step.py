@@ -1,18 +1,20 @@
 """One optimizer step in two halves: the gradients, and the update with them.
 
-Between the halves the guards look; what they reject never reaches the weights.
+Between the halves the guards look; what they reject never reaches the weights. One pass
+over the gradients serves the look, the clipping and, on an accelerator, the rejection: there
+nothing is read between the halves, and the update itself leaves undone what is not finite.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from ecotui.engine.assembly import Parts
+from ecotui.engine.clipping import Clipping
 from ecotui.engine.data.loader import Batch
+from ecotui.engine.folding import can_fold, fold
 from ecotui.engine.meter import Meter
 
 
@@ -23,10 +25,12 @@ class Gradients:
     Attributes:
         loss: Mean over the batch, nats.
         norm: L2 norm of all gradients before clipping.
+        largest_score: Largest magnitude of the model's scores.
     """
 
     loss: float
     norm: float
+    largest_score: float = 0.0
 
 
 class Stepper:
@@ -34,15 +38,29 @@ class Stepper:
 
     Args:
         parts: Everything built.
+        clipping: How much gradients are shortened.
+        can_be_late: Whether steps may be judged by the update itself, and read later. By default
+            on CUDA, where reading at once would make the host wait.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(
+        self, parts: Parts, clipping: Clipping, *, can_be_late: bool | None = None
+    ) -> None:
         self._parts = parts
+        self._clipping = clipping
         self._parameters = list(parts.trainable.network.parameters())
         self._is_unscaled = False
+        self._norm = torch.zeros(())
+        self._folds = can_fold(parts.trainable.optimizer, parts.compute.device)
+        wanted = parts.compute.device_type == "cuda" if can_be_late is None else can_be_late
+        self.is_late = self._folds and wanted
+
+    def clip_with(self, clipping: Clipping) -> None:
+        """Shorten gradients so from the next step on."""
+        self._clipping = clipping
 
     def compute_gradients(self, batch: Batch, step: int, meter: Meter) -> Gradients:
-        """Run forward and backward over the micro-batches of a batch, and clip.
+        """Run forward and backward over the micro-batches of a batch.
 
         Reads loss and norm from the device, once, so that they are judged
         before the update.
@@ -52,15 +70,22 @@ class Stepper:
             step: Optimizer steps done so far.
             meter: Gets loss and hits, to be finished or discarded by the caller.
         """
+        return Gradients(*self.measure(batch, step, meter).tolist())
+
+    def measure(self, batch: Batch, step: int, meter: Meter) -> torch.Tensor:
+        """Do the same, and return loss, norm and largest score on the device [3]."""
         parts, trainable = self._parts, self._parts.trainable
         images_BCHW = parts.compute.to_device(batch.images_BCHW)
         targets = parts.compute.to_device(batch.labels_B)
         if parts.mixer is not None:
+            if images_BCHW is batch.images_BCHW:  # mixing is done in place, and a retry starts anew
+                images_BCHW = images_BCHW.clone()
             images_BCHW, targets = parts.mixer(images_BCHW, targets, step)
         normaliser = parts.objective.normaliser(targets)
         trainable.optimizer.zero_grad(set_to_none=True)
 
         total = torch.zeros((), device=parts.compute.device)
+        largest = torch.zeros((), device=parts.compute.device)
         size = parts.compute.micro_batch_size
         for images, target in zip(images_BCHW.split(size), targets.split(size), strict=True):
             with parts.compute.autocast():
@@ -69,26 +94,45 @@ class Stepper:
             trainable.scaler.scale(loss).backward()
             meter.add(loss, logits_BK, target)
             total += loss.detach()
+            largest = torch.maximum(largest, logits_BK.detach().float().abs().amax())
 
         trainable.scaler.unscale_(trainable.optimizer)
         self._is_unscaled = True
-        limit = parts.config.train.clip_gradient_norm
-        norm = clip_grad_norm_(self._parameters, math.inf if limit is None else limit)
-        read_loss, read_norm = torch.stack((total, norm.to(total))).tolist()
-        return Gradients(read_loss, read_norm)
+        self._norm = self._total_norm().to(total)
+        return torch.stack((total, self._norm, largest))
 
     def update(self, step: int) -> None:
-        """Change the weights, and their average, with the gradients.
+        """Change the weights, and their average, with gradients that were found sound.
 
         Args:
             step: Optimizer steps done, this one included.
         """
         trainable = self._parts.trainable
-        trainable.scaler.step(trainable.optimizer)
+        divisor = self._clipping.divisor(self._norm)
+        if self._folds and not trainable.scaler.is_enabled():
+            fold(trainable.optimizer, divisor, None)
+        else:
+            if divisor is not None:
+                self._divide(divisor)
+            trainable.scaler.step(trainable.optimizer)
         trainable.scaler.update()
         self._is_unscaled = False
         if trainable.ema is not None:
             trainable.ema.update(trainable.network, step=step)
+
+    def update_unless(self, is_bad: torch.Tensor, step: int) -> None:
+        """Do the same where a flag on the device is not set; nothing is read from it.
+
+        Args:
+            is_bad: A scalar of bool.
+            step: Optimizer steps done, this one included.
+        """
+        trainable = self._parts.trainable
+        fold(trainable.optimizer, self._clipping.divisor(self._norm), is_bad.float())
+        trainable.scaler.update()
+        self._is_unscaled = False
+        if trainable.ema is not None:
+            _average_unless(is_bad, trainable.ema, trainable.network, step)
 
     def abandon(self) -> None:
         """Drop the gradients; the weights stay as they are."""
@@ -97,3 +141,34 @@ class Stepper:
             trainable.scaler.update()
             self._is_unscaled = False
         trainable.optimizer.zero_grad(set_to_none=True)
+
+    def _total_norm(self) -> torch.Tensor:
+        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
+        if not gradients:
+            return torch.zeros(())
+        norms = torch._foreach_norm(gradients)
+        total: torch.Tensor = torch.linalg.vector_norm(
+            torch.stack([each.float() for each in norms])
+        )
+        return total
+
+    def _divide(self, divisor: torch.Tensor) -> None:
+        if self._parts.compute.device_type == "cpu" and float(divisor) == 1.0:
+            return
+        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
+        torch._foreach_mul_(gradients, divisor.reciprocal())
+
+
+@torch.no_grad()
+def _average_unless(is_bad: torch.Tensor, ema: object, network: torch.nn.Module, step: int) -> None:
+    """Update a moving average with a share that is zero where a flag is set."""
+    module: torch.nn.Module = ema.module  # type: ignore[attr-defined]
+    decay: float = ema.get_decay(step)  # type: ignore[attr-defined]
+    share = torch.where(is_bad, 0.0, 1.0 - decay)
+    pairs = list(zip(module.state_dict().values(), network.state_dict().values(), strict=True))
+    kept = [own for own, _ in pairs if own.is_floating_point()]
+    fresh = [new.to(own.dtype) for own, new in pairs if own.is_floating_point()]
+    torch._foreach_lerp_(kept, fresh, [share.to(own.dtype) for own in kept])
+    for own, new in pairs:
+        if not own.is_floating_point():
+            own.copy_(torch.where(is_bad, own, new))

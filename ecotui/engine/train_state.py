@@ -54,6 +54,23 @@ class LoopState:
         first_loss: Mean training loss of the first reading of the run, nats.
         train_losses: Of the last epochs, oldest first, nats; `inf` where not finite.
         val_losses: Likewise, of the validations.
+        recent_losses: Of the last steps, oldest first, nats; finite, and no spikes.
+        recent_norms: Of their gradients before clipping; finite.
+        spike_steps: Steps in a row whose loss stood out, up to now.
+        bad_steps: Of the last ones, those that were rejected for numbers not finite.
+        first_bad_step: First step of the present series of rejected ones.
+        sound_step: At which the state was last seen to be finite.
+        num_overflows_in_a_row: Steps that the scaler of fp16 skipped directly before.
+        clip_state: What adaptive clipping knows of earlier norms.
+        told: Findings that were told already and are not over.
+        num_rollbacks: Of the run so far.
+        learning_rate_factor: By which the schedule's rate is lowered.
+        passed_over: Places of batches that are left out, first and end of each range.
+        quarantined: Ids of samples that are used no more.
+        num_incidents: Looked into so far.
+        micro_batch_wanted: Before memory ran out; 0 where it never did.
+        steps_since_shrink: Good ones, since the micro-batch was made smaller.
+        num_growths: How often it was made larger again.
     """
 
     step: int = 0
@@ -77,6 +94,23 @@ class LoopState:
     first_loss: float | None = None
     train_losses: list[float] = field(default_factory=list)
     val_losses: list[float] = field(default_factory=list)
+    recent_losses: list[float] = field(default_factory=list)
+    recent_norms: list[float] = field(default_factory=list)
+    spike_steps: int = 0
+    bad_steps: list[int] = field(default_factory=list)
+    first_bad_step: int = 0
+    sound_step: int = 0
+    num_overflows_in_a_row: int = 0
+    clip_state: list[float] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    num_rollbacks: int = 0
+    learning_rate_factor: float = 1.0
+    passed_over: list[list[int]] = field(default_factory=list)
+    quarantined: list[int] = field(default_factory=list)
+    num_incidents: int = 0
+    micro_batch_wanted: int = 0
+    steps_since_shrink: int = 0
+    num_growths: int = 0
 
     def begin_epoch(self) -> None:
         """Forget the sums of the epoch before."""

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ecotui.engine.assembly import Parts
+from ecotui.engine.changes import Changes
 from ecotui.engine.control import Control
 from ecotui.engine.data.loader import Batch, EvalLoader
 from ecotui.engine.emit import Emit, span
-from ecotui.engine.evaluate import Evaluation, evaluate
+from ecotui.engine.evaluate import Evaluation, Room, evaluate
+from ecotui.engine.host_copy import HostCopy
 from ecotui.engine.model import split_head
-from ecotui.engine.protection import Protection
+from ecotui.engine.protection import Protection, Surroundings
 from ecotui.engine.reporting import Reporter
 from ecotui.engine.restoring import load_weights
+from ecotui.engine.rollback import RolledBack
 from ecotui.engine.saving import Reason, Saver, is_better
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
@@ -35,9 +38,11 @@ class Trainer:
         loop: Where the loop stands: fresh, or restored.
         control: Looked at before every batch; raises `StopRequested`.
         emit: Where the facts go.
+        copy: The copy of the state in host memory, which the saver has too.
+        changes: Writes down settings that change; None where nothing is written down.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         parts: Parts,
         run: RunDir,
@@ -45,11 +50,15 @@ class Trainer:
         loop: LoopState,
         control: Control,
         emit: Emit,
+        *,
+        copy: HostCopy,
+        changes: Changes | None = None,
     ) -> None:
         self.parts, self.run, self.saver = parts, run, saver
         self.loop, self.control, self.emit = loop, control, emit
-        self.protection = Protection(parts, loop, emit)
         self._reporter = Reporter(parts, run, loop, emit)
+        around = Surroundings(run, saver, copy, changes, self._reporter)
+        self.protection = Protection(parts, loop, around, emit)
         self._earlier_seconds, self._started = loop.seconds, time.monotonic()
         parts.supervision.attend = lambda: control.poll(loop.step, is_waiting=True)
         parts.supervision.tell = self._reporter.tell_rebuilt
@@ -58,15 +67,19 @@ class Trainer:
         """Run epochs until all are done, nothing gets better, or the step limit is reached."""
         with span(self.emit, "train", total=self.parts.planned_steps, unit="steps") as stage:
             stage.done = self.loop.step
+            self.protection.begin()
             while (why := self._ending()) is None:
-                self._train_epoch()
-                evaluation = self._validate()
-                self._keep_if_best(evaluation)
-                self._finish_epoch(evaluation)
+                try:
+                    self._train_epoch()
+                    evaluation = self._validate()
+                    self._keep_if_best(evaluation)
+                    self._finish_epoch(evaluation)
+                except RolledBack:
+                    self.protection.steps.begin_anew()
                 stage.done = self.loop.step
             self.saver.attend(self._look)
             if why == "early_stopping":
-                self.protection.tell_early_stop()
+                self.protection.epochs.tell_early_stop()
         return why
 
     def test(self) -> None:
@@ -80,6 +93,7 @@ class Trainer:
 
     def save(self, reason: Reason) -> str | None:
         """Save the state of this moment, and return the path where it is committed already."""
+        self.protection.steps.settle(self._reporter.meter)
         self._reporter.state_steps()
         self.loop.seconds = self.seconds
         return self.saver.save(self.loop, reason)
@@ -90,36 +104,47 @@ class Trainer:
         return self._earlier_seconds + time.monotonic() - self._started
 
     def _train_epoch(self) -> None:
-        parts, loop = self.parts, self.loop
         self._set_mode()
         self._reporter.begin_epoch()
-        for batch in self._timed(parts.train_loader.epoch(loop.epoch, loop.batch_in_epoch)):
+        self.protection.epochs.begin()
+        for batch in self._batches():
             self._reporter.set_aside(batch.failures, "train")
             self._use(batch)
-            self._reporter.state_steps_if_due()
-            self.protection.judge_counts(is_whole=False)
+            self._state_steps_if_due()
+            self.protection.epochs.judge_counts(is_whole=False)
+            self.protection.note_step()
             self._save_if_due()
             if self._limit_is_reached():
                 break
+        self.protection.steps.settle(self._reporter.meter)
         self._reporter.state_steps()
-        self.protection.judge_counts(is_whole=True)
+        self.protection.epochs.judge_counts(is_whole=True)
+        self.protection.judge_state()
 
     def _use(self, batch: Batch) -> None:
         """Take an optimizer step with a batch, or skip it: no batch ends the run by itself."""
-        parts, loop, meter = self.parts, self.loop, self._reporter.meter
-        num_images = batch.labels_B.numel()
+        parts, loop = self.parts, self.loop
         is_used = False
-        if num_images:
-            gradients = self.protection.try_gradients(batch, meter)
+        if batch.labels_B.numel():
+            is_used = self.protection.steps.take(batch, self._reporter.meter)
             loop.step += 1
-            if gradients is not None:
-                self.protection.stepper.update(loop.step)
-                meter.finish_step(gradients.norm, num_images, is_mixed=parts.mixer is not None)
-                self.protection.recovery.note_good_step()
-                is_used = True
         loop.batch_in_epoch += 1
         parts.schedule.set_step(parts.place(loop.epoch, loop.batch_in_epoch))
-        self.protection.count(batch, is_used=is_used)
+        self.protection.epochs.count(batch, is_used=is_used)
+
+    def _state_steps_if_due(self) -> None:
+        if self._reporter.is_due():
+            self.protection.steps.settle(self._reporter.meter)
+            self._reporter.state_steps()
+
+    def _batches(self) -> Iterator[Batch]:
+        """Pass on what is left of the epoch, without the batches that are to be passed over."""
+        loop, loader = self.loop, self.parts.train_loader
+        while self.protection.goes_on():
+            for batch in self._timed(loader.epoch(loop.epoch, loop.batch_in_epoch)):
+                yield batch
+                if self.protection.has_to_read_anew():
+                    break
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on, measuring the wait for each, and looking at requests first."""
@@ -139,6 +164,7 @@ class Trainer:
     def _validate(self) -> Evaluation:
         evaluation, seconds = self._evaluate(self.parts.val_loader, "val")
         self._reporter.report(evaluation, "val", seconds)
+        self.protection.epochs.judge_validation(evaluation)
         return evaluation
 
     def _evaluate(self, loader: EvalLoader, split: SplitName) -> tuple[Evaluation, float]:
@@ -152,8 +178,13 @@ class Trainer:
                 self._look()
 
             self._look()
+            room = Room(
+                self.protection.relief.evaluation_size,
+                lambda size: self.protection.answer_evaluation(split, size),
+            )
+            parts = self.parts
             evaluation = evaluate(
-                self.parts.judged, loader, self.parts.compute, self.parts.num_classes, on_batch
+                parts.judged, loader, parts.compute, parts.num_classes, on_batch, room
             )
         if evaluation.num_images == 0:
             raise EcoError(
@@ -179,13 +210,14 @@ class Trainer:
     def _finish_epoch(self, evaluation: Evaluation) -> None:
         loop = self.loop
         finished = self._reporter.sum_up_epoch(evaluation)
-        self.protection.judge_epoch(finished.train_loss, evaluation)
+        self.protection.epochs.judge_epoch(finished.train_loss, evaluation)
         loop.epoch += 1
         loop.begin_epoch()
         self.emit(finished)
         is_asked = self.control.take_save_request()
         if self._ending() is not None:
             self.save("end")
+            self.protection.judge_refusal()
             return
         self.save("request" if is_asked else "epoch")
         self.control.end_epoch()
@@ -195,7 +227,7 @@ class Trainer:
             return "max_steps"
         if self.loop.epoch >= self.parts.config.train.epochs:
             return "epochs"
-        return "early_stopping" if self.protection.wants_early_stop() else None
+        return "early_stopping" if self.protection.epochs.wants_early_stop() else None
 
     def _limit_is_reached(self) -> bool:
         limit = self.parts.config.train.max_steps

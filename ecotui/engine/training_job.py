@@ -66,11 +66,14 @@ def train(
     from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
     from ecotui.engine.changes import Changes  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers, list_steps  # noqa: PLC0415
+    from ecotui.engine.host_copy import HostCopy  # noqa: PLC0415
     from ecotui.engine.offload import Offload  # noqa: PLC0415
     from ecotui.engine.planning.deciding import decide  # noqa: PLC0415
     from ecotui.engine.requests import Requests  # noqa: PLC0415
     from ecotui.engine.resumption import facts_of, resume  # noqa: PLC0415
     from ecotui.engine.saving import Saver  # noqa: PLC0415
+    from ecotui.engine.soundness import Soundness  # noqa: PLC0415
+    from ecotui.engine.superseding import clear_superseded  # noqa: PLC0415
     from ecotui.engine.train_state import LoopState  # noqa: PLC0415
     from ecotui.engine.trainer import Trainer  # noqa: PLC0415
 
@@ -81,9 +84,11 @@ def train(
         decision = decide(parts, lambda: control.poll(last_step), emit)
         record(parts, run, findings)
         clear_leftovers(run.checkpoints)
+        clear_superseded(run.checkpoints)
         emit(announce(parts))
         facts = facts_of(parts, run)
         loop = resume(parts, run, facts, attempt, emit) if is_resumed else LoopState()
+        copy, exempt = HostCopy(), Soundness(parts.trainable).exempt
         saver = Saver(
             run.path,
             parts.trainable,
@@ -92,11 +97,15 @@ def train(
             keep=config.checkpoint.keep,
             facts=facts,
             background=config.checkpoint.background,
+            copy=copy,
+            spare_steps=config.guards.rollback_steps if config.guards.healing else 0,
+            exempt=exempt,
         )
         control.deadline.expect_save(parts.state_bytes)
-        trainer = Trainer(parts, run, saver, loop, control, emit)
+        changes = Changes(parts, run, facts, emit)
+        trainer = Trainer(parts, run, saver, loop, control, emit, copy=copy, changes=changes)
         offload = Offload(parts.trainable, parts.compute.device)
-        control.open_desk(Requests(trainer, Changes(parts, run, facts, emit), offload))
+        control.open_desk(Requests(trainer, changes, offload))
         try:
             return _finish(trainer, decision, emit)
         finally:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecotui.engine.guards import batch, epoch, gradient, loss
+from ecotui.config import TrainConfig
+from ecotui.engine.guards import batch, epoch, gradient, learning, loss, spike
 from ecotui.engine.guards.guard import EpochCounts, EpochReading, StepReading
+from ecotui.guard_register import GUARD_NAMES, GUARD_REGISTER
 from ecotui.guard_settings import GuardConfig
 
 CONFIG = GuardConfig()
@@ -53,12 +56,41 @@ def test_more_loss_is_never_judged_milder(one: int, other: int) -> None:
 
 
 def test_errors_are_skipped_until_ten_come_in_a_row() -> None:
-    def action(count: int, *, memory: bool = False) -> str:
-        verdict = batch.inspect_error("RuntimeError: x", count, CONFIG, is_out_of_memory=memory)
-        return verdict.action
+    def action(count: int) -> str:
+        return batch.inspect_error("RuntimeError: x", count, CONFIG).action
 
     assert [action(count) for count in (1, 9, 10)] == ["skip_batch", "skip_batch", "stop"]
-    assert [action(count, memory=True) for count in (2, 3)] == ["skip_batch", "stop"]
+
+
+def test_memory_that_runs_out_halves_the_images_at_once_down_to_the_smallest_number() -> None:
+    def found(size: int, smallest: int) -> tuple[str, str]:
+        verdict = batch.inspect_memory("a step", size, smallest)
+        return verdict.action, verdict.severity
+
+    assert found(8, 1) == found(2, 1) == found(3, 2) == ("shrink_micro_batch", "warning")
+    assert found(1, 1) == found(2, 2) == ("stop", "critical")
+    assert "going on with 2" in batch.inspect_memory("a step", 3, 2).what
+
+
+def test_a_share_of_skipped_batches_is_judged_from_three_on() -> None:
+    def judged(skipped: int, batches: int = 10) -> tuple[str, str] | None:
+        shown = EpochCounts(batches, skipped, 10 * batches, 0, True)
+        verdict = batch.inspect_counts(shown, CONFIG)
+        return None if verdict is None else (verdict.guard, verdict.action)
+
+    assert judged(2) is None
+    assert judged(2, 2) == ("batch_skips", "stop")  # nothing is left of the epoch
+    assert judged(3) == ("batch_skips", "stop")
+    assert judged(3, 15) == ("batch_skips", "none")
+    assert judged(3, 60) is None
+    assert judged(12, 60) == ("batch_skips", "none")
+    assert judged(13, 60) == ("batch_skips", "stop")
+
+
+def test_the_worse_of_both_shares_is_told() -> None:
+    verdict = batch.inspect_counts(EpochCounts(10, 3, 100, 10, True), CONFIG)
+    assert verdict is not None
+    assert (verdict.guard, verdict.action) == ("batch_skips", "stop")
 
 
 def step(value: float, norm: float = 1.0, before: int = 0, scaled: bool = False) -> StepReading:
@@ -66,12 +98,12 @@ def step(value: float, norm: float = 1.0, before: int = 0, scaled: bool = False)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_three_losses_that_are_not_finite_stop_the_run(bad: float) -> None:
+def test_three_losses_that_are_not_finite_lead_back(bad: float) -> None:
     verdicts = [loss.inspect_step(step(bad, before=before), CONFIG) for before in range(3)]
     assert [verdict and verdict.action for verdict in verdicts] == [
         "skip_batch",
         "skip_batch",
-        "stop",
+        "rollback",
     ]
     assert all(verdict and verdict.layer == 5 for verdict in verdicts)
 
@@ -86,7 +118,7 @@ def test_a_finite_step_passes(value: float) -> None:
 def test_gradients_that_are_not_finite_are_layer_six(bad: float) -> None:
     verdict = gradient.inspect_step(step(1.0, bad, before=2), CONFIG)
     assert verdict is not None
-    assert (verdict.layer, verdict.action) == (6, "stop")
+    assert (verdict.layer, verdict.action) == (6, "rollback")
     assert gradient.inspect_step(step(1.0, bad, scaled=True), CONFIG) is None
 
 
@@ -140,7 +172,176 @@ def test_over_fitting_is_validation_loss_rising_while_training_loss_falls() -> N
     assert names(reading(3, falling[:3], rising[:3])) == []
 
 
-def test_a_validation_loss_that_is_not_finite_stops_the_run() -> None:
-    verdicts = epoch.inspect_epoch(reading(val=(math.inf,)), CONFIG)
-    assert verdicts[-1].action == "stop"
-    assert verdicts[-1].layer == 7
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_validation_loss_that_is_not_finite_leads_back(bad: float) -> None:
+    verdict = epoch.inspect_validation(bad)
+    assert verdict is not None
+    assert (verdict.layer, verdict.action) == (7, "rollback")
+    assert epoch.inspect_validation(3.0) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_scores_that_are_not_finite_are_found_beside_a_finite_loss(bad: float) -> None:
+    verdict = loss.inspect_step(StepReading(1.0, 1.0, 0, False, largest_score=bad), CONFIG)
+    assert verdict is not None
+    assert verdict.action == "skip_batch"
+    assert "scores" in verdict.what
+
+
+def test_three_bad_steps_of_the_last_two_hundred_lead_back_too() -> None:
+    def action(recently: int, **limits: float) -> str | None:
+        config = GuardConfig.model_validate(limits)
+        shown = StepReading(math.nan, 1.0, 0, False, num_bad_recently=recently)
+        other = StepReading(1.0, math.nan, 0, False, num_bad_recently=recently)
+        found = loss.inspect_step(shown, config), gradient.inspect_step(other, config)
+        assert found[0] is not None
+        assert found[1] is not None
+        assert found[0].action == found[1].action
+        return found[0].action
+
+    assert [action(count) for count in (0, 1, 2)] == ["skip_batch", "skip_batch", "rollback"]
+    assert action(3, max_nonfinite_fraction=0.02) == "skip_batch"
+    assert action(4, max_nonfinite_fraction=0.02) == "rollback"
+
+
+def test_a_broken_state_names_what_is_broken() -> None:
+    assert epoch.inspect_state([]) is None
+    verdict = epoch.inspect_state(["head.weight"])
+    assert verdict is not None
+    assert verdict.action == "rollback"
+    assert "head.weight" in verdict.what
+
+
+class TestSpikes:
+    QUIET = tuple(1.0 + 0.01 * (number % 5) for number in range(100))
+
+    def test_a_loss_must_stand_out_in_three_ways(self) -> None:
+        assert spike.is_spike(2.1, self.QUIET, CONFIG)
+        assert not spike.is_spike(2.0, self.QUIET, CONFIG)  # not above twice the median
+        tiny = [value / 100 for value in self.QUIET]
+        assert not spike.is_spike(0.05, tiny, CONFIG)  # no rise to speak of
+        assert spike.is_spike(0.2, tiny, CONFIG)
+        noisy = [1.0, 3.0] * 50
+        assert not spike.is_spike(6.0, noisy, CONFIG)  # within what is usual
+        assert spike.is_spike(9.0, noisy, CONFIG)
+
+    def test_nothing_stands_out_from_a_few_losses(self) -> None:
+        assert not spike.is_spike(50.0, self.QUIET[:49], CONFIG)
+        assert spike.is_spike(50.0, self.QUIET[:50], CONFIG)
+
+    def test_twenty_in_a_row_lead_back(self) -> None:
+        assert spike.inspect_spike(3.0, self.QUIET, 19, CONFIG) is None
+        verdict = spike.inspect_spike(3.0, self.QUIET, 20, CONFIG)
+        assert verdict is not None
+        assert (verdict.layer, verdict.action) == (5, "rollback")
+
+
+class TestNorms:
+    def test_twenty_norms_above_ten_medians_explode(self) -> None:
+        def found(last: int, norm: float) -> str | None:
+            verdict = gradient.inspect_norms([1.0] * 100 + [norm] * last, 1.0, 10, CONFIG)
+            return verdict and verdict.guard
+
+        assert found(20, 10.5) == "exploding_gradient"
+        assert found(19, 10.5) is None
+        assert found(20, 9.9) is None
+
+    def test_fifty_norms_near_zero_vanish_where_the_loss_is_not_small(self) -> None:
+        def found(last: int, norm: float, loss_now: float = 1.0) -> str | None:
+            norms = [1.0] * 100 + [norm] * last
+            verdict = gradient.inspect_norms(norms, loss_now, 10, CONFIG)
+            return verdict and verdict.guard
+
+        assert found(50, 1e-8) == "vanishing_gradient"
+        assert found(49, 1e-8) is None
+        assert found(50, 2e-7) is None
+        assert found(50, 1e-8, loss_now=0.2) is None
+
+    def test_nothing_is_said_of_a_few_norms(self) -> None:
+        assert gradient.inspect_norms([1.0] * 49 + [50.0] * 20, 1.0, 10, CONFIG) is None
+        assert gradient.inspect_norms([1.0] * 50 + [50.0] * 20, 1.0, 10, CONFIG) is not None
+
+    @pytest.mark.parametrize(
+        ("scale", "in_a_row", "is_found"),
+        [(65536.0, 0, False), (128.0, 9, False), (127.0, 1, True), (65536.0, 10, True)],
+    )
+    def test_fp16_has_no_room_below_a_scale_or_after_ten_overflows(
+        self, scale: float, in_a_row: int, is_found: bool
+    ) -> None:
+        verdict = gradient.inspect_scale(scale, in_a_row, CONFIG)
+        assert (verdict is not None) is is_found
+        if verdict is not None:
+            assert "bf16" in verdict.advice
+
+
+def learned(**changes: Any) -> list[str]:
+    told = {
+        "epoch": 6,
+        "num_classes": 10,
+        "first_loss": 2.5,
+        "train_losses": (2.0, 1.6, 1.3, 1.1, 0.9, 0.8),
+        "val_losses": (1.0,),
+        "accuracy": 0.8,
+        "lost_fraction": 0.0,
+        "macro_f1": 0.8,
+        "warmup_epochs": 1.0,
+    }
+    shown = EpochReading(**{**told, **changes})
+    return [verdict.guard for verdict in learning.inspect_learning(shown, CONFIG)]
+
+
+class TestLearning:
+    def test_a_run_that_learns_has_no_finding(self) -> None:
+        assert learned() == []
+
+    def test_a_loss_of_guessing_is_told_after_the_warm_up(self) -> None:
+        chance = math.log(10)
+        flat = {"train_losses": (chance, chance * 1.009), "accuracy": 0.1}
+        assert learned(epoch=3, **flat) == ["loss_at_chance"]
+        assert learned(epoch=2, **flat) == []
+        assert learned(epoch=3, train_losses=(2.4, chance * 1.011), accuracy=0.1) == []
+        assert learned(epoch=3, train_losses=(2.4, chance), accuracy=0.2) == []
+
+    def test_a_plateau_is_five_epochs_without_a_lower_loss(self) -> None:
+        assert learned(train_losses=(1.0, *[0.995] * 5)) == ["loss_plateau"]
+        assert learned(train_losses=(1.0, *[0.98] * 5)) == []
+        assert learned(train_losses=(1.0, *[0.995] * 4)) == []
+
+    def test_classes_that_are_never_predicted_are_named(self) -> None:
+        poor = {"macro_f1": 0.59, "unpredicted": ("glass",)}
+        assert learned(**poor) == ["unpredicted_classes"]
+        assert learned(**{**poor, "macro_f1": 0.61}) == []
+        assert learned(**{**poor, "unpredicted": ()}) == []
+        assert learned(**poor, epoch=1) == []
+        told = EpochReading(6, 10, 2.5, (0.8,), (1.0,), 0.8, 0.0, 0.5, ("glass",), 1.0)
+        (verdict,) = learning.inspect_learning(told, CONFIG)
+        assert "glass" in verdict.what
+
+    def test_a_loss_that_rises_after_the_warm_up_speaks_of_too_high_a_rate(self) -> None:
+        assert learned(train_losses=(1.0, 0.9, 1.0)) == ["learning_rate_high"]
+        assert learned(train_losses=(1.0, 0.9, 0.98)) == []
+        assert learned(train_losses=(1.0, 0.9, 1.0), epoch=2) == []
+
+    def test_a_high_loss_that_creeps_down_speaks_of_too_low_a_rate(self) -> None:
+        creeping = (2.0, 1.99, 1.98, 1.97)
+        assert learned(train_losses=creeping) == ["learning_rate_low"]
+        assert learned(train_losses=creeping, epoch=3) == []
+        assert learned(train_losses=(2.0, 1.99, 1.98, 1.9)) == []
+        assert learned(train_losses=(1.1, 1.095, 1.09, 1.085)) == []
+
+
+def test_every_guard_has_its_entry_in_the_register() -> None:
+    modules = (batch, loss, spike, gradient, epoch, learning)
+    named = {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    assert named == set(GUARD_NAMES)
+    fields = {f"guards.{name}" for name in GuardConfig.model_fields}
+    fields |= {f"train.{name}" for name in TrainConfig.model_fields}
+    for entry in GUARD_REGISTER.values():
+        assert set(entry.limits) <= fields
+        assert entry.title
+        assert entry.remedies

@@ -314,7 +314,7 @@ def test_a_silenced_guard_tells_and_never_stops_and_never_lets_nan_in(
     assert code == ExitCode.HEALTH
     quiet = harness.new(
         **sections,
-        guards={"silenced": ["nonfinite_loss", "batch_samples"], "max_nonfinite_in_a_row": 1},
+        guards={"silenced": ["nonfinite_loss", "batch_skips"], "max_nonfinite_in_a_row": 1},
     )
     events, code = harness.run(quiet)
     assert code == ExitCode.DONE
@@ -352,4 +352,4 @@ def test_an_unknown_guard_in_the_settings_is_refused_by_name(harness: Harness) -
     events, code = harness.run(run)
     assert code == ExitCode.USAGE
     assert "nonfinite_los" in events[-1].what  # type: ignore[attr-defined]
-    assert len(set(GUARDS)) == 9
+    assert len(set(GUARDS)) == 23

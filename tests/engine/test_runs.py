@@ -27,6 +27,7 @@ from ecotui.events import (
     BestCheckpointChanged,
     CheckpointSaved,
     CheckReported,
+    ConfigChanged,
     EpochFinished,
     Event,
     ExportWritten,
@@ -386,7 +387,9 @@ def test_memory_that_runs_out_ends_with_its_own_code_and_the_setting_to_lower(
     monkeypatch.setattr(step.Stepper, "compute_gradients", explode)
     events, code = harness.run(harness.new())
     assert code == ExitCode.OUT_OF_MEMORY
-    assert "train.micro_batch_size" in of(RunFailed, events)[0].remedy
+    assert "data.image_size" in of(RunFailed, events)[0].remedy
+    halved = [each.new for each in of(ConfigChanged, events)]
+    assert halved == ["2"]  # BatchNorm needs two
 
 
 def test_an_exception_nobody_foresaw_is_told_in_three_lines_and_traced_in_the_log(

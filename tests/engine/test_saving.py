@@ -187,7 +187,7 @@ def test_without_background_training_waits_and_no_memory_is_kept(tmp_path: Path)
     (saved,) = of(CheckpointSaved, bench.events)
     assert saved.stall_seconds == saved.seconds > 0
     assert set(bench.threads) == {threading.get_ident()}
-    assert bench.saver._snapshot._kept == {}
+    assert bench.saver._copy.held is None
 
 
 def test_where_memory_is_short_it_says_so_and_training_waits(
@@ -209,7 +209,7 @@ def test_a_copy_that_finds_no_memory_is_done_without(
     def refuse(*_: Any) -> Any:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(bench.saver._snapshot, "take", refuse)
+    monkeypatch.setattr(bench.saver._copy, "take", refuse)
     assert bench.saver.save(bench.loop, "epoch") is not None
     assert len(of(LogWritten, bench.events)) == 1
 
@@ -251,11 +251,25 @@ def test_a_best_without_a_later_state_is_written_at_the_end(
     assert checkpoint.verify(bench.path / changed.path)["step"] == 1
 
 
-def test_the_manifest_says_what_is_in_it(bench: Bench) -> None:
+@pytest.mark.parametrize("reason", ["end", "request"])
+def test_a_state_that_is_not_finite_is_never_saved(bench: Bench, reason: Any) -> None:
     bench.step()
     first = bench.saver.save(bench.loop, "end")
     with torch.no_grad():
         bench.network.weight[3, 3] = float("nan")
+    bench.saver.save(bench.loop, reason)
+    assert bench.saver.finish() == first
+    assert [path.name for path in bench.folder.glob("step-*")] == [Path(str(first)).name]
+    (told,) = of(HealthAlerted, bench.events)
+    assert (told.code, told.severity) == ("nonfinite_state", "critical")
+    assert "weight" in told.message
+    assert bench.saver.take_refusal()
+    assert not bench.saver.take_refusal()
+
+
+def test_the_manifest_says_what_is_in_it(bench: Bench) -> None:
+    bench.step()
+    first = bench.saver.save(bench.loop, "end")
     second = bench.saver.save(bench.loop, "end")
     assert first is not None
     assert second is not None
@@ -263,7 +277,7 @@ def test_the_manifest_says_what_is_in_it(bench: Bench) -> None:
     assert (facts["finite"], facts["parent"], facts["step"]) == (True, None, 1)
     assert facts["tensors"] == 2 + 6 + 3  # weights, AdamW's, generators
     facts = checkpoint.verify(bench.path / second)
-    assert (facts["finite"], facts["parent"]) == (False, first)
+    assert (facts["finite"], facts["parent"]) == (True, first)
     for path in (bench.path / second).iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
     assert (bench.path / second).stat().st_mode & 0o777 == 0o700
@@ -347,11 +361,11 @@ def test_memory_is_made_ready_after_the_first_step_and_used_again(bench: Bench) 
     assert not bench.saver._is_prepared
     bench.step()
     bench.saver.finish()
-    kept = bench.saver._snapshot._kept["optim.safetensors"]["0.exp_avg"]
+    kept = bench.saver._copy._snapshot._kept["optim.safetensors"]["0.exp_avg"]
     place = kept.data_ptr()
     bench.saver.save(bench.loop, "request")
     bench.saver.finish()
-    assert bench.saver._snapshot._kept["optim.safetensors"]["0.exp_avg"].data_ptr() == place
+    assert bench.saver._copy._snapshot._kept["optim.safetensors"]["0.exp_avg"].data_ptr() == place
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, -1])
@@ -397,12 +411,12 @@ def test_saving_in_the_background_changes_no_bit_and_leaves_the_same(harness: Ha
 def test_a_run_that_fails_between_best_and_state_keeps_the_best(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecotui.engine.protection import Protection
+    from ecotui.engine.epoch_protection import EpochProtection
 
     def give_up(*_: Any) -> None:
         raise RuntimeError("no sense in going on")
 
-    monkeypatch.setattr(Protection, "judge_epoch", give_up)
+    monkeypatch.setattr(EpochProtection, "judge_epoch", give_up)
     run = harness.new(**BEHIND)
     events, code = harness.run(run)
     assert code == ExitCode.ERROR

@@ -15,8 +15,20 @@ from typing import Any, cast
 
 import torch
 
-from ecotui.engine import checkpoint, restoring, training_job
-from ecotui.engine.data import loader
+from ecotui.engine import (
+    buffers,
+    checkpoint,
+    incidents,
+    relief,
+    reporting,
+    restoring,
+    rollback,
+    saving,
+    step,
+    step_protection,
+    training_job,
+)
+from ecotui.engine.data import dataset, loader
 from ecotui.engine.data.dataset import Batch
 from ecotui.engine.diagnose import Diagnosis
 
@@ -131,11 +143,105 @@ def _changed(name: str, args: tuple[Any, ...], run: Path) -> Path | None:
     return path if not path.is_absolute() or path.is_relative_to(run) else None
 
 
+def fall_ill(kind: str) -> None:
+    """Let something go wrong that the engine heals, at the same place in every attempt."""
+    illnesses: dict[str, Callable[[], None]] = {
+        "nan": lambda: _spoil_steps((9, 10, 11), float("nan")),
+        "one nan": lambda: _spoil_steps((9,), float("nan")),
+        "memory": _run_out_of_memory,
+        "file": _lose_a_file,
+    }
+    illnesses[kind]()
+
+
+def _spoil_steps(steps: tuple[int, ...], value: float) -> None:
+    measure = step.Stepper.measure
+
+    def measured(self: step.Stepper, batch: Batch, number: int, meter: Any) -> torch.Tensor:
+        found = measure(self, batch, number, meter)
+        return found * value if number in steps else found
+
+    replaced: Any = step.Stepper
+    replaced.measure = measured
+
+
+def _run_out_of_memory() -> None:
+    measure = step.Stepper.measure
+
+    def measured(self: step.Stepper, batch: Batch, number: int, meter: Any) -> torch.Tensor:
+        if number >= 9 and self._parts.compute.micro_batch_size > 4:
+            raise RuntimeError("CUDA out of memory (injected)")
+        return measure(self, batch, number, meter)
+
+    replaced: Any = step.Stepper
+    replaced.measure = measured
+
+
+def _lose_a_file() -> None:
+    read = dataset.PhotoDataset._read
+
+    def lost(self: dataset.PhotoDataset, epoch: int, sample_id: int, asked_id: int) -> Any:
+        if sample_id % 40 == 7:
+            return dataset.Failure(sample_id, "the file does not exist")
+        return read(self, epoch, sample_id, asked_id)
+
+    replaced: Any = dataset.PhotoDataset
+    replaced._read = lost
+
+
+_ACTIONS: dict[str, tuple[Any, str]] = {
+    "skip": (step_protection.StepProtection, "_answered"),
+    "undo": (buffers.KeptBuffers, "put_back"),
+    "set aside": (reporting.Reporter, "set_aside"),
+    "look into": (incidents.Incidents, "_record"),
+    "shrink": (relief.Relief, "shrink"),
+    "go back": (rollback.Rollback, "go_back"),
+    "restore": (restoring.Restorable, "apply"),
+    "cut": (rollback, "cut_metrics"),
+    "void": (saving.Saver, "void_later"),
+}
+"""What recovery does, by the function that does it."""
+
+
+def die_in(argument: str) -> None:
+    """Die in an action of recovery: `before:ACTION` or `after:ACTION`, at its first call."""
+    when, _, action = argument.partition(":")
+    owner, name = _ACTIONS[action]
+    real = getattr(owner, name)
+    own_pid = os.getpid()
+
+    def acting(*args: Any, **kwargs: Any) -> Any:
+        # An evaluation names files too, and an attempt begins with restoring a state.
+        is_meant = os.getpid() == own_pid and not (action == "restore" and _is_resuming())
+        is_meant = is_meant and not (action == "set aside" and not args[1])
+        if is_meant and when == "before":
+            os.kill(own_pid, signal.SIGKILL)
+        found = real(*args, **kwargs)
+        if is_meant:
+            os.kill(own_pid, signal.SIGKILL)
+        return found
+
+    setattr(owner, name, acting)
+
+
+def _is_resuming() -> bool:
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "resume":
+            return True
+    return False
+
+
 def apply(name: str) -> None:
     """Apply a patch by its name; what follows a colon is its argument."""
     key, _, argument = name.partition(":")
     if key == "dies_at_change":
         die_at_change(argument)
+    elif key == "dies_in":
+        die_in(argument)
+    elif key == "falls_ill":
+        fall_ill(argument)
     else:
         PATCHES[key]()
 

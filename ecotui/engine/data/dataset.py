@@ -11,10 +11,17 @@ from torch.utils.data import Dataset
 from ecotui.engine.data.decode import DecodeError, decode
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.data.sampler import Key
+from ecotui.engine.data.shuffle import shuffled
 from ecotui.engine.data.transforms import Transform
 from ecotui.engine.randomness import borrowed_randomness
 from ecotui.engine.seeds import derive_seed
 from ecotui.text import visible
+
+_MAX_REPLACEMENTS = 8
+"""Samples that are tried in the place of one; where all fail, the data set is what is broken."""
+
+_MAX_MEAN = 1e6
+"""Magnitude of an image's mean; normalised ones have a mean of a few units at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +61,19 @@ class Batch:
         labels_B: int64, the class of each image.
         sample_ids: Of each image, in order.
         failures: Samples that were to be in the batch and are not.
+        num_replaced: How many of those have another sample in their place.
     """
 
     images_BCHW: torch.Tensor
     labels_B: torch.Tensor
     sample_ids: tuple[int, ...]
     failures: tuple[Failure, ...]
+    num_replaced: int = 0
+
+    @property
+    def num_keys(self) -> int:
+        """How many samples were asked for."""
+        return len(self.sample_ids) + len(self.failures) - self.num_replaced
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory; DataLoader calls this by name."""
@@ -70,7 +84,24 @@ class Batch:
         )
 
 
-class PhotoDataset(Dataset[Sample | Failure]):
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A sample that could not be used, and the one in its place.
+
+    Attributes:
+        failure: The one that was asked for.
+        sample: The one that is taken.
+    """
+
+    failure: Failure
+    sample: Sample
+
+
+Item = Sample | Failure | Replaced
+"""What becomes of a key."""
+
+
+class PhotoDataset(Dataset[Item]):
     """Photos by (epoch, sample id), transformed as a function of that key and the seed.
 
     Args:
@@ -78,45 +109,131 @@ class PhotoDataset(Dataset[Sample | Failure]):
         transform: What is done to each photo.
         seed: Of the run.
         max_pixels: Largest photo that is decoded.
+        replaces: Whether a sample that cannot be used has another one of its class in its
+            place, so that batches keep their size. Not in evaluations.
+        image_size: Side of what the transform makes, pixels; None: it is not looked at.
     """
 
     def __init__(
-        self, index: DataIndex, transform: Transform, *, seed: int, max_pixels: int
+        self,
+        index: DataIndex,
+        transform: Transform,
+        *,
+        seed: int,
+        max_pixels: int,
+        replaces: bool = False,
+        image_size: int | None = None,
     ) -> None:
         self._index = index
         self._transform = transform
         self._seed = seed
         self._max_pixels = max_pixels
+        self._replaces = replaces
+        self._image_size = image_size
         self._left_out: dict[int, str] = {}
 
     def leave_out(self, sample_id: int, reason: str) -> None:
         """Read a sample no more, in processes that are started from now on."""
         self._left_out[sample_id] = reason
 
-    def __getitem__(self, key: Key) -> Sample | Failure:
-        """Return the sample, or why there is none."""
+    def __getitem__(self, key: Key) -> Item:
+        """Return the sample, another one in its place, or why there is none."""
         epoch, sample_id = key
+        found = self._read(epoch, sample_id, sample_id)
+        if isinstance(found, Sample) or not self._replaces:
+            return found
+        other = self.replacement(epoch, sample_id)
+        return found if other is None else Replaced(found, other)
+
+    def replacement(self, epoch: int, sample_id: int) -> Sample | None:
+        """Return the sample that stands in for another one: a function of seed, epoch and id.
+
+        Of the same class, so that what is learned is not shifted towards others, and
+        with an augmentation of its own, as it may be in the epoch already.
+
+        Args:
+            epoch: Decides which one, and its augmentation.
+            sample_id: Of the sample that cannot be used.
+
+        Returns:
+            None where some that were tried cannot be used either.
+        """
+        label = self._index.labels[sample_id]
+        members = self._index.splits["train"]
+        members = members[(self._index.labels[members] == label) & (members != sample_id)]
+        if not len(members):
+            return None
+        drawn = shuffled(len(members), derive_seed(self._seed, "replace", epoch, sample_id))
+        for other in members[drawn[:_MAX_REPLACEMENTS]].tolist():
+            found = self._read(epoch, other, sample_id)
+            if isinstance(found, Sample):
+                return found
+        return None
+
+    def _read(self, epoch: int, sample_id: int, asked_id: int) -> Sample | Failure:
         if sample_id in self._left_out:
             return Failure(sample_id, self._left_out[sample_id])
+        place = (sample_id,) if asked_id == sample_id else (sample_id, asked_id)
         try:
             image = decode(self._index.path_of(sample_id), max_pixels=self._max_pixels)
-            with borrowed_randomness(derive_seed(self._seed, "augment", epoch, sample_id)):
+            with borrowed_randomness(derive_seed(self._seed, "augment", epoch, *place)):
                 image_CHW = self._transform(image)
         except DecodeError as error:
             return Failure(sample_id, error.reason)
         except Exception as error:
             told = visible(f"{type(error).__name__}: {error}", limit=300)
             return Failure(sample_id, f"cannot be transformed: {told}")
+        if fault := fault_of(image_CHW, self._image_size):
+            return Failure(sample_id, fault)
         return Sample(sample_id, int(self._index.labels[sample_id]), image_CHW)
 
 
-def collate(items: Sequence[Sample | Failure]) -> Batch:
+def fault_of(image_CHW: torch.Tensor, image_size: int | None) -> str:
+    """Return why an image must not reach the model; empty where it may.
+
+    Args:
+        image_CHW: What the transforms made.
+        image_size: Side that it must have, pixels; None for any.
+    """
+    shape = tuple(image_CHW.shape)
+    if image_size is not None and shape != (3, image_size, image_size):
+        return f"its shape is {shape} after the transforms, not {(3, image_size, image_size)}"
+    if image_CHW.dtype != torch.float32:
+        return f"it is {image_CHW.dtype} after the transforms, not torch.float32"
+    if not has_usable_numbers(image_CHW):
+        return "its numbers are not finite, or out of all proportion, after the transforms"
+    return ""
+
+
+def has_usable_numbers(images: torch.Tensor) -> bool:
+    """Say whether normalised images can be computed with.
+
+    By their sum, which NaN, infinity and what overflows later pass through: ten times
+    faster than a look at each number.
+
+    Args:
+        images: One or several.
+    """
+    return bool(images.sum().abs() <= _MAX_MEAN * images.numel())
+
+
+def collate(items: Sequence[Item]) -> Batch:
     """Put samples together into a batch, in order."""
-    samples = [item for item in items if isinstance(item, Sample)]
+    samples = [
+        item.sample if isinstance(item, Replaced) else item
+        for item in items
+        if not isinstance(item, Failure)
+    ]
+    failures = [
+        item.failure if isinstance(item, Replaced) else item
+        for item in items
+        if not isinstance(item, Sample)
+    ]
     images = [sample.image_CHW for sample in samples]
     return Batch(
         images_BCHW=torch.stack(images) if images else torch.empty(0, 3, 0, 0),
         labels_B=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
         sample_ids=tuple(sample.sample_id for sample in samples),
-        failures=tuple(item for item in items if isinstance(item, Failure)),
+        failures=tuple(failures),
+        num_replaced=sum(isinstance(item, Replaced) for item in items),
     )

@@ -6,9 +6,18 @@ workers, nor on what becomes of them; nothing here draws from the process's own 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset
+from ecotui.engine.data.dataset import (
+    Batch,
+    Failure,
+    Item,
+    PhotoDataset,
+    Replaced,
+    Sample,
+    collate,
+)
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.data.sampler import BatchesInOrder, EpochSampler, Sampling
 from ecotui.engine.data.supervision import Supervision
@@ -33,6 +42,7 @@ class TrainLoader:
         pin_memory: Deliver page-locked tensors, for copies to CUDA.
         supervision: Patience with the workers, and who is told of them; one for all
             loaders of a run.
+        image_size: Side of what the transform makes, pixels; None: it is not looked at.
     """
 
     def __init__(  # noqa: PLR0913
@@ -47,12 +57,21 @@ class TrainLoader:
         max_pixels: int,
         pin_memory: bool = False,
         supervision: Supervision | None = None,
+        image_size: int | None = None,
     ) -> None:
         self._sampler = EpochSampler(
             index.splits["train"], index.labels, batch_size=batch_size, seed=seed, sampling=sampling
         )
+        self._dataset = PhotoDataset(
+            index,
+            transform,
+            seed=seed,
+            max_pixels=max_pixels,
+            replaces=True,
+            image_size=image_size,
+        )
         self._supply = Supply(
-            PhotoDataset(index, transform, seed=seed, max_pixels=max_pixels),
+            self._dataset,
             workers,
             supervision or Supervision(),
             pin_memory=pin_memory,
@@ -78,6 +97,34 @@ class TrainLoader:
         """
         self._sampler.begin(epoch, start_batch)
         return self._supply.read(iter(self._sampler))
+
+    def leave_out(self, sample_id: int, reason: str) -> None:
+        """Read a sample no more, in epochs and parts of epochs that begin from now on."""
+        self._supply.leave_out(sample_id, reason)
+
+    def without(self, batch: Batch, reasons: Mapping[int, str], epoch: int) -> Batch:
+        """Return a batch with other samples in the place of some, as if those had failed.
+
+        Args:
+            batch: Whose samples were read in this epoch.
+            reasons: Why each is not to be used, by its position in the batch.
+            epoch: Decides which ones are taken instead.
+        """
+        items: list[Item] = []
+        for position, sample_id in enumerate(batch.sample_ids):
+            if position not in reasons:
+                label = int(batch.labels_B[position])
+                items.append(Sample(sample_id, label, batch.images_BCHW[position]))
+                continue
+            failure = Failure(sample_id, reasons[position])
+            other = self._dataset.replacement(epoch, sample_id)
+            items.append(failure if other is None else Replaced(failure, other))
+        made = collate(items)
+        return replace(
+            made,
+            failures=batch.failures + made.failures,
+            num_replaced=batch.num_replaced + made.num_replaced,
+        )
 
     def close(self) -> None:
         """End the workers, also in the middle of an epoch."""

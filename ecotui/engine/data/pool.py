@@ -115,6 +115,12 @@ class WorkerPool:
         with contextlib.suppress(OSError):
             worker.channel.send({"serial": serial, "keys": [list(key) for key in keys]})
 
+    def leave_out(self, sample_id: int, reason: str) -> None:
+        """Let the workers read a sample no more, in batches that they are asked for from now on."""
+        for worker in self._workers:
+            with contextlib.suppress(OSError):  # one that is gone is started anew without it
+                worker.channel.send({"leave_out": [sample_id, reason]})
+
     def wait(self, seconds: float) -> list[tuple[int, Batch]]:
         """Return the batches that have come, by serial; waits where there are none.
 

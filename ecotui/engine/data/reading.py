@@ -91,6 +91,8 @@ def serve(end: socket.socket, dataset: PhotoDataset, engine_pid: int) -> None:
             if descriptor is not None:
                 reader.board = Board(descriptor)
                 os.close(descriptor)
+            elif "leave_out" in record:
+                dataset.leave_out(*record["leave_out"])
             else:
                 _answer(channel, reader, record)
 
@@ -143,6 +145,7 @@ def _described(batch: Batch) -> Record:
         "shape": list(batch.images_BCHW.shape),
         "labels": batch.labels_B.tolist(),
         "ids": list(batch.sample_ids),
+        "replaced": batch.num_replaced,
         "failures": [[failure.sample_id, failure.reason] for failure in batch.failures],
     }
 
@@ -164,4 +167,5 @@ def received(record: Record, descriptor: int | None) -> Batch:
         labels_B=torch.tensor(record["labels"], dtype=torch.int64),
         sample_ids=tuple(record["ids"]),
         failures=tuple(Failure(sample_id, reason) for sample_id, reason in record["failures"]),
+        num_replaced=record["replaced"],
     )

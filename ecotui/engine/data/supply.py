@@ -80,6 +80,12 @@ class Supply:
             self._with_healing(self._ask_ahead)
         return self._deliver(self._next_due)
 
+    def leave_out(self, sample_id: int, reason: str) -> None:
+        """Read a sample no more, from the next call of `read` on."""
+        self._dataset.leave_out(sample_id, reason)
+        if self._pool is not None:
+            self._pool.leave_out(sample_id, reason)
+
     def close(self) -> None:
         """End the workers, also in the middle of a reading."""
         self._batches = iter(())

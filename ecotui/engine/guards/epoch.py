@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from ecotui.engine.guards.guard import EpochReading, Verdict
 from ecotui.guard_settings import GuardConfig
-from ecotui.text import number, percent
+from ecotui.text import listed, number, percent
 
 FIRST_EPOCH = "first_epoch"
 FALLING_LOSS = "falling_loss"
 RISING_VALIDATION_LOSS = "rising_validation_loss"
 NONFINITE_VALIDATION = "nonfinite_validation_loss"
+NONFINITE_STATE = "nonfinite_state"
 EARLY_STOPPING = "early_stopping"
 
 
 def inspect_epoch(reading: EpochReading, config: GuardConfig) -> list[Verdict]:
-    """Judge an epoch; the worst finding is the last one."""
+    """Judge an epoch with its validation."""
     found = (
         _first_accuracy(reading, config),
         _loss_fell(reading),
         _over_fitting(reading, config),
-        _finite(reading),
     )
     return [verdict for verdict in found if verdict is not None]
 
@@ -110,8 +111,9 @@ def _over_fitting(reading: EpochReading, config: GuardConfig) -> Verdict | None:
     )
 
 
-def _finite(reading: EpochReading) -> Verdict | None:
-    if not reading.val_losses or math.isfinite(reading.val_losses[-1]):
+def inspect_validation(loss: float) -> Verdict | None:
+    """Judge the loss of a validation, nats."""
+    if math.isfinite(loss):
         return None
     return Verdict(
         7,
@@ -121,6 +123,27 @@ def _finite(reading: EpochReading) -> Verdict | None:
         None,
         None,
         "",
-        "go back to the best checkpoint and lower train.learning_rate",
-        "stop",
+        "lower train.learning_rate, or set compute.precision = 'fp32'",
+        "rollback",
+    )
+
+
+def inspect_state(names: Sequence[str]) -> Verdict | None:
+    """Judge the state: a number in it that is not finite spreads over all of it.
+
+    Args:
+        names: Of the weights, averages and moments that are not finite.
+    """
+    if not names:
+        return None
+    return Verdict(
+        7,
+        NONFINITE_STATE,
+        "critical",
+        f"not finite: {listed(names, limit=3)}",
+        float(len(names)),
+        0.0,
+        "tensors that are not finite",
+        "lower train.learning_rate, or set compute.precision = 'fp32'",
+        "rollback",
     )

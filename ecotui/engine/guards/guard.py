@@ -46,7 +46,7 @@ class EpochCounts:
         num_batches: Batches taken, the skipped ones included.
         num_skipped_batches: Of them, skipped whole.
         num_samples: Samples taken, those set aside included.
-        num_lost_samples: Of them, set aside or in a skipped batch.
+        num_lost_samples: Of them, set aside.
         is_whole: Whether the epoch is over.
     """
 
@@ -61,6 +61,11 @@ class EpochCounts:
         """Share of the samples that could not be used, 0 to 1."""
         return self.num_lost_samples / self.num_samples if self.num_samples else 0.0
 
+    @property
+    def skipped_fraction(self) -> float:
+        """Share of the batches that were skipped, 0 to 1."""
+        return self.num_skipped_batches / self.num_batches if self.num_batches else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class StepReading:
@@ -72,12 +77,16 @@ class StepReading:
         num_bad_in_a_row: Steps skipped directly before this one.
         is_scaled: Whether fp16 gradient scaling is on: then gradients that
             overflow are the scaler's daily work.
+        largest_score: Largest magnitude of the model's scores.
+        num_bad_recently: Steps of the last 200 that were skipped, this one left out.
     """
 
     loss: float
     gradient_norm: float
     num_bad_in_a_row: int
     is_scaled: bool
+    largest_score: float = 0.0
+    num_bad_recently: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,9 @@ class EpochReading:
         val_losses: Validation loss of each epoch so far, nats.
         accuracy: Of this validation, 0 to 1.
         lost_fraction: Share of this epoch's samples that could not be used, 0 to 1.
+        macro_f1: Of this validation, 0 to 1; None where it is not known.
+        unpredicted: Classes with photos in this validation for which no photo was taken.
+        warmup_epochs: Of the learning rate.
     """
 
     epoch: int
@@ -101,3 +113,6 @@ class EpochReading:
     val_losses: tuple[float, ...]
     accuracy: float
     lost_fraction: float
+    macro_f1: float | None = None
+    unpredicted: tuple[str, ...] = ()
+    warmup_epochs: float = 0.0

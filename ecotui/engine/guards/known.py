@@ -7,23 +7,16 @@ from collections.abc import Iterable
 from ecotui.engine.guards import batch, epoch, gradient, loss
 from ecotui.engine.guards.guard import Verdict
 from ecotui.errors import UsageError
+from ecotui.guard_register import GUARD_NAMES
 from ecotui.text import listed, nearest, visible
 
-GUARDS = (
-    batch.SAMPLES,
-    batch.ERRORS,
-    loss.NONFINITE,
-    gradient.NONFINITE,
-    epoch.FIRST_EPOCH,
-    epoch.FALLING_LOSS,
-    epoch.RISING_VALIDATION_LOSS,
-    epoch.NONFINITE_VALIDATION,
-    epoch.EARLY_STOPPING,
-)
+GUARDS = GUARD_NAMES
 """In the order of their layers."""
 
 _KEPT_OUT = frozenset({batch.ERRORS, loss.NONFINITE, gradient.NONFINITE})
 """Guards of a single step: what they reject has no gradients that could be used."""
+_NEEDED = frozenset({batch.INPUT, batch.MEMORY, batch.UPDATE, epoch.NONFINITE_STATE})
+"""Guards without whose act there is nothing to go on with."""
 
 
 def check_known(names: Iterable[str]) -> None:
@@ -48,8 +41,9 @@ def silenced(verdict: Verdict, names: Iterable[str]) -> Verdict:
     Silencing never lets the model be destroyed. A batch that failed, or whose loss or
     gradients are not finite, is still skipped: NaN would reach every weight, and
     there is nothing in it to learn from. But however many come in a row, the run
-    goes on.
+    goes on. A broken state, an update that failed half way, an image that is not
+    finite and a lack of memory leave nothing else to do either.
     """
-    if verdict.guard not in names or verdict.action == "none":
+    if verdict.guard not in names or verdict.action == "none" or verdict.guard in _NEEDED:
         return verdict
     return verdict.quieted("skip_batch" if verdict.guard in _KEPT_OUT else "none")
