@@ -171,6 +171,9 @@ def _takes(annotation: object) -> str:
         return _takes(args[0])
     if origin is typing.Literal:
         return ", ".join(f"`{word}`" for word in args)
+    if origin is tuple and args[-1] is Ellipsis:
+        inner = _takes(args[0])
+        return "list of texts" if inner == WORDS[str] else f"list of {inner}"
     if origin is tuple:
         return f"list of {len(args)} numbers"
     if args:

@@ -5,5 +5,8 @@
     gradient   layer 6  the gradient norm before the update
     epoch      layer 7  an epoch as a whole, and its validation
 
+    stall, pace, memory, storage, machine    what the training runs on, watched beside it; their
+                                             verdicts are of layer 1, the environment
+
 What a verdict leads to is `ecotui.engine.recovery`'s.
 """

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ecotui.engine.guards import batch, epoch, gradient, loss
+from ecotui.engine.guards import (
+    batch,
+    epoch,
+    gradient,
+    loss,
+    machine,
+    memory,
+    pace,
+    stall,
+    storage,
+)
 from ecotui.engine.guards.guard import Verdict
 from ecotui.errors import UsageError
 from ecotui.text import listed, nearest, visible
@@ -19,8 +29,16 @@ GUARDS = (
     epoch.RISING_VALIDATION_LOSS,
     epoch.NONFINITE_VALIDATION,
     epoch.EARLY_STOPPING,
+    stall.STALL,
+    memory.FULL,
+    memory.GROWTH,
+    storage.ROOM,
+    pace.THROUGHPUT,
+    pace.STARVED,
+    machine.FAULT,
+    machine.HOT,
 )
-"""In the order of their layers."""
+"""In the order of their layers, and what is watched beside them."""
 
 _KEPT_OUT = frozenset({batch.ERRORS, loss.NONFINITE, gradient.NONFINITE})
 """Guards of a single step: what they reject has no gradients that could be used."""
