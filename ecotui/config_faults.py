@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from ecotui.config import RunConfig
 from ecotui.errors import UsageError
-from ecotui.notify_settings import masked
+from ecotui.notify_settings import WEBHOOK_KEY, masked
 from ecotui.text import listed, nearest, visible
 from ecotui.toml_lines import line_of
 
@@ -24,7 +24,6 @@ Table = dict[str, Any]
 Key = tuple[str, ...]
 
 SHOW = "ecotui config show digits"
-_SECRET_KEY = "notify.webhook"
 
 _WANTED_BY_TYPE: Mapping[str, str] = {
     "int_type": "a whole number",
@@ -138,7 +137,7 @@ def _given(key: Key, layers: Sequence[Layer], found: object) -> str:
     whole = next(
         (value for layer in reversed(layers) if (value := _at(layer, key)) is not None), found
     )
-    if ".".join(key) == _SECRET_KEY:
+    if ".".join(key) == WEBHOOK_KEY:
         return repr(masked(whole)) if isinstance(whole, str) else type(whole).__name__
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 60

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 from ecotui.settings import Positive, Section
 
 Occasion = Literal["finished", "stopped", "failed", "paused", "alerts"]
+WEBHOOK_KEY = "notify.webhook"
+"""Its value is shown, stated and kept in manifests without its secret."""
 VARIABLE_PREFIX = "env:"
 """A webhook that begins so names the environment variable that holds it."""
 HIDDEN = "…"

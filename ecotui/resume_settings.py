@@ -16,7 +16,7 @@ from ecotui.config import RunConfig
 from ecotui.config_faults import Layer, Table, told
 from ecotui.config_file import merge, settings_layer
 from ecotui.errors import UsageError
-from ecotui.notify_settings import masked
+from ecotui.notify_settings import WEBHOOK_KEY, masked
 from ecotui.text import listed, visible
 from ecotui.turns import Exactness
 
@@ -49,8 +49,6 @@ _LAST_BITS = frozenset({"train.micro_batch_size", "model.gradient_checkpointing"
 """Settings that decide how the same step is computed, beside the section compute."""
 
 UNSET = "unset"
-SECRET_KEY = "notify.webhook"
-"""Its value is shown, stated and kept in manifests without its secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Sett
 def flattened(config: RunConfig) -> dict[str, Any]:
     """Return every setting by its dotted key, as JSON holds it, without the secrets in them."""
     flat = _flattened(config)
-    flat[SECRET_KEY] = masked(config.notify.webhook)
+    flat[WEBHOOK_KEY] = masked(config.notify.webhook)
     return flat
 
 

@@ -1,4 +1,4 @@
-"""The limits of what is watched beside the training: progress, pace, memory, disk, graphics card."""
+"""The limits of what is watched beside the training: progress, pace, memory, disk, GPU."""
 
 from __future__ import annotations
 

@@ -25,11 +25,13 @@ class StallReading:
         silent_seconds: Since anything was done.
         past_seconds: What the last steps of this attempt took, in any order.
         is_waiting: Photos are waited for.
+        save_seconds: What writing a checkpoint may take, in which nothing else is done.
     """
 
     silent_seconds: float
     past_seconds: Sequence[float]
     is_waiting: bool
+    save_seconds: float = 0.0
 
 
 def limit_seconds(reading: StallReading, limits: WatchConfig) -> float:
@@ -42,7 +44,7 @@ def limit_seconds(reading: StallReading, limits: WatchConfig) -> float:
         return max(limits.stall_seconds, limits.first_stall_seconds)
     ordered = sorted(reading.past_seconds)
     slow = ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)]
-    limit = max(limits.stall_seconds, limits.stall_factor * slow)
+    limit = max(limits.stall_seconds, limits.stall_factor * slow, reading.save_seconds)
     return limit * LOADER_FACTOR if reading.is_waiting else limit
 
 

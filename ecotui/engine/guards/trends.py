@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 NUM_BLOCKS = 6
-"""A series is cut into so many blocks; by chance alone one in 720 orders of them rises all along."""
+"""A series is cut into so many; by chance alone, one in 720 orders of them rises all along."""
 MIN_POINTS = 60
 
 Points = Sequence[tuple[float, float]]
