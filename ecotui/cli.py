@@ -11,6 +11,7 @@ from ecotui import __version__
 from ecotui.cli_config import config
 from ecotui.cli_options import (
     CONTEXT,
+    bell_option,
     headless_option,
     json_option,
     quiet_option,
@@ -101,6 +102,7 @@ def cli() -> None:
 @click.option("--detach", is_flag=True, help="Return once the run has begun; it goes on.")
 @time_limit_option
 @requeue_option
+@bell_option
 def run_command(
     config: str | None,
     headless: bool,
@@ -111,6 +113,7 @@ def run_command(
     detach: bool,
     time_limit: str | None,
     requeue: bool,
+    bell: bool,
 ) -> int:
     """Train what CONFIG asks for."""
     ends_at = _end_of(time_limit)
@@ -130,6 +133,7 @@ def run_command(
         detach=detach,
         ends_at=ends_at,
         requeue=requeue,
+        bell=bell,
     )
 
 
@@ -168,7 +172,10 @@ def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_jso
 @runs_dir_option
 @json_option
 @quiet_option
-def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
+@bell_option
+def attach(
+    run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool, bell: bool
+) -> int:
     """Watch RUN from its beginning; Ctrl-C leaves it running."""
     if not (headless or as_json or quiet):
         from ecotui import app_verbs
@@ -176,7 +183,8 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
         return app_verbs.attach(run, runs_dir)
     from ecotui import verbs
 
-    return verbs.attach(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
+    style = verbs.style_of(as_json=as_json, quiet=quiet)
+    return verbs.attach(run, runs_dir, style=style, bell=bell)
 
 
 @cli.command(context_settings=CONTEXT)
@@ -351,7 +359,12 @@ def _exit_code(argv: Sequence[str] | None) -> int:
 def _tell(error: EcoError) -> None:
     from ecotui.text import visible
 
-    for line in error.lines():
+    lines = list(error.lines())
+    if error.exit_code != ExitCode.USAGE:
+        from ecotui.failure_text import pointers
+
+        lines += pointers(error.exit_code)
+    for line in lines:
         click.echo(visible(line), err=True)
 
 

@@ -180,6 +180,7 @@ class Reporter:
             images_per_second=self._epoch_images / seconds if seconds > 0 else None,
             learning_rate=learning_rate(self._parts.trainable.optimizer),
             num_set_aside=len(loop.set_aside),
+            lost_fraction=loop.num_lost_samples / loop.num_samples if loop.num_samples else 0.0,
         )
         self._write_metrics(finished, evaluation)
         return finished
