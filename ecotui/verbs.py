@@ -34,7 +34,7 @@ def style_of(*, as_json: bool, quiet: bool) -> Style:
     return headless.choose_style(json=as_json, quiet=quiet)
 
 
-def run(
+def run(  # noqa: PLR0913
     config: str | None,
     settings: Sequence[str],
     runs_dir: str | None,

@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from email.message import Message
 from typing import IO, Any
 
@@ -39,7 +40,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def post(url: str, body: bytes, timeout_seconds: float, retry_seconds: float) -> str:
     """Post a message; return what went wrong at last, empty where it arrived."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    opener = _opener()
     fault = ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -50,14 +51,55 @@ def post(url: str, body: bytes, timeout_seconds: float, retry_seconds: float) ->
     return f"{fault}, {ATTEMPTS} times"
 
 
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what speaks HTTP and HTTPS, through the proxies that are set, and nothing else."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+        _NoRedirect(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in a block that takes longer.
+
+    A socket's own limit starts anew with every byte of an answer that trickles.
+    """
+
+    def give_up(number: int, frame: object) -> None:
+        del number, frame
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _post_once(
     opener: urllib.request.OpenerDirector, url: str, body: bytes, timeout_seconds: float
 ) -> tuple[str, bool]:
     """Try once; return what went wrong, and whether trying again is of no use."""
     headers = {"Content-Type": "application/json", "User-Agent": "ecotui"}
     try:
-        request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-        with opener.open(request, timeout=timeout_seconds) as answer:
+        # The opener knows no other scheme than the two.
+        request = urllib.request.Request(  # noqa: S310
+            url, data=body, headers=headers, method="POST"
+        )
+        with (
+            _limited(timeout_seconds),
+            opener.open(request, timeout=timeout_seconds) as answer,
+        ):
             answer.read(1)
     except urllib.error.HTTPError as error:
         return f"it answered with status {error.code}", error.code < 500 and error.code not in (

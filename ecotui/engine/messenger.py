@@ -25,7 +25,7 @@ from ecotui.engine.emit import Emit
 from ecotui.engine.messages import DELIVERY_FAILED, Message, message_of
 from ecotui.envelope import Event, Severity
 from ecotui.findings import HealthAlerted
-from ecotui.notify_settings import VARIABLE_PREFIX, NotifyConfig, masked
+from ecotui.notify_settings import VARIABLE_PREFIX, NotifyConfig, fault_of, masked
 from ecotui.paths import RunDir
 from ecotui.text import visible
 
@@ -73,6 +73,7 @@ class Messenger:
         self._num_kept_back = 0
         self._carriers: list[_Carrier] = []
         self._has_failed = False
+        self._address, self._fault = _address(config.webhook)
 
     def __call__(self, event: Event) -> None:
         """Pass an event on, and see to it that people are told where they want to be.
@@ -83,6 +84,9 @@ class Messenger:
         self._emit(event)
         if not (self._config.webhook or self._config.command):
             return
+        if self._fault:
+            self._complain(self._fault)
+            self._fault = ""
         message = message_of(event)
         if message is not None and message.occasion in self._config.events:
             self._tell(message)
@@ -101,6 +105,8 @@ class Messenger:
         return not any(carrier.thread.is_alive() for carrier in self._carriers)
 
     def _tell(self, message: Message) -> None:
+        if not (self._address or self._config.command):
+            return
         with self._guard:
             if message.occasion == "alerts" and not self._is_due(message.severity):
                 self._num_kept_back += _RANKS[message.severity] >= _RANKS[self._config.severity]
@@ -157,7 +163,7 @@ class Messenger:
             "message": content,
             "environment": environment,
             "command": list(config.command),
-            "webhook": _address(config.webhook),
+            "webhook": self._address,
             "timeout_seconds": config.timeout_seconds,
             "retry_seconds": config.retry_seconds,
         }
@@ -213,8 +219,11 @@ class Messenger:
             )
 
 
-def _address(webhook: str | None) -> str:
-    """Return the address to post to; empty where there is none."""
+def _address(webhook: str | None) -> tuple[str, str]:
+    """Return the address to post to, and what is wrong with it; both may be empty."""
     if webhook is None or not webhook.startswith(VARIABLE_PREFIX):
-        return webhook or ""
-    return os.environ.get(webhook.removeprefix(VARIABLE_PREFIX), "")
+        return webhook or "", ""
+    name = webhook.removeprefix(VARIABLE_PREFIX)
+    address = os.environ.get(name, "")
+    fault = fault_of(address) if address and not address.startswith(VARIABLE_PREFIX) else "is empty"
+    return ("", f"the variable {name} {fault}") if fault else (address, "")
