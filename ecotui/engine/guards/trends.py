@@ -9,6 +9,9 @@ from statistics import median
 
 NUM_BLOCKS = 6
 """A series is cut into so many; by chance alone, one in 720 orders of them rises all along."""
+STEADY_FRACTION = 0.25
+"""Of the mean gain from block to block, the least that each must bring: what levels off, as a
+cache does that fills up, is no trend."""
 MIN_POINTS = 60
 
 Points = Sequence[tuple[float, float]]
@@ -31,7 +34,7 @@ class Trend:
 
 
 def rising(points: Points, *, least_seconds: float) -> Trend | None:
-    """Return the trend of a series that rises from each sixth of it to the next.
+    """Return the trend of a series that rises steadily from each sixth of it to the next.
 
     Medians of blocks pass over spikes and saw-teeth such as a checkpoint that comes and
     one that goes. Source: the median of pairwise slopes is Theil's and Sen's estimator.
@@ -45,7 +48,8 @@ def rising(points: Points, *, least_seconds: float) -> Trend | None:
     size = len(points) / NUM_BLOCKS
     blocks = [points[round(i * size) : round((i + 1) * size)] for i in range(NUM_BLOCKS)]
     middles = [(median(t for t, _ in block), median(v for _, v in block)) for block in blocks]
-    if not all(later[1] > earlier[1] for earlier, later in itertools.pairwise(middles)):
+    gains = [later[1] - earlier[1] for earlier, later in itertools.pairwise(middles)]
+    if min(gains) <= 0 or min(gains) < STEADY_FRACTION * sum(gains) / len(gains):
         return None
     pairs = itertools.combinations(middles, 2)
     slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairs]
