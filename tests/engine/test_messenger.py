@@ -32,7 +32,7 @@ from ecotui.notify_settings import NotifyConfig
 from ecotui.paths import RunDir
 from tests.engine.harness import Harness, of
 
-SECRET = "T0KEN"
+SECRET = "T0KEN"  # noqa: S105 - of nothing
 WAIT_SECONDS = 30.0
 
 
@@ -244,7 +244,12 @@ class TestWebhook:
         if not Path("/proc/self/cmdline").exists():
             pytest.skip("this system shows no arguments of processes")
         seen: list[bytes] = []
-        server = serve(lambda request: (seen.append(_arguments()), with_status(200)(request))[1])
+
+        def look(request: http.server.BaseHTTPRequestHandler) -> None:
+            seen.append(_arguments())
+            with_status(200)(request)
+
+        server = serve(look)
         Told(tmp_path, webhook=server.url).say(alert())
         assert b"delivery_script" in seen[0]
         assert SECRET.encode() not in seen[0]
