@@ -21,6 +21,7 @@ from ecotui import endings, envelope, events, findings, healing, plans, products
 from ecotui.check_register import CHECKS
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
+from ecotui.status_report import StatusReport
 
 FOLDER = Path(__file__).resolve().parent
 SCHEMA_FOLDER = FOLDER.parent / "schemas"
@@ -134,7 +135,18 @@ def doctor_schema() -> str:
     return json.dumps(whole, indent=1) + "\n"
 
 
-SCHEMAS = {"doctor.schema.json": doctor_schema}
+def status_schema() -> str:
+    """Return the JSON schema of what `ecotui status --json` prints."""
+    schema = StatusReport.model_json_schema(mode="serialization")
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "What `ecotui status --json` prints",
+    }
+    return json.dumps(whole, indent=1) + "\n"
+
+
+SCHEMAS = {"doctor.schema.json": doctor_schema, "status.schema.json": status_schema}
 
 
 def _settings_table(section: str, model: type[BaseModel]) -> list[str]:

@@ -127,11 +127,11 @@ def validated(accuracy: float, number: int = 1, loss: float | None = 1.0) -> Val
     )
 
 
-def best(accuracy: float) -> BestCheckpointChanged:
+def best(accuracy: float, number: int = 1) -> BestCheckpointChanged:
     return BestCheckpointChanged(
         path="p",
-        epoch=1,
-        step=4,
+        epoch=number,
+        step=4 * number,
         metric="accuracy",
         value=accuracy,
         accuracy=accuracy,
@@ -168,7 +168,7 @@ WHOLE: tuple[AnyEvent, ...] = (
     epoch(2),
     steps(1.0),
     validated(0.8, 2),
-    best(0.8),
+    best(0.8, 2),
     epoch_done(2),
 )
 """A run in which all goes well, but for its end."""
