@@ -359,12 +359,7 @@ def _exit_code(argv: Sequence[str] | None) -> int:
 def _tell(error: EcoError) -> None:
     from ecotui.text import visible
 
-    lines = list(error.lines())
-    if error.exit_code != ExitCode.USAGE:
-        from ecotui.failure_text import pointers
-
-        lines += pointers(error.exit_code)
-    for line in lines:
+    for line in (*error.lines(), *error.more):
         click.echo(visible(line), err=True)
 
 

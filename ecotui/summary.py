@@ -55,6 +55,7 @@ def as_error(state: RunState) -> EcoError:
             visible(ending.expected),
             visible(ending.remedy),
             exit_code(ending),
+            more=pointers(exit_code(ending)),
         )
     words = ending.last_words if isinstance(ending, EngineLost) else ()
     return EcoError(
@@ -62,6 +63,7 @@ def as_error(state: RunState) -> EcoError:
         "an engine that ends its job",
         "look at the memory that is free and try again",
         exit_code(ending),
+        more=pointers(exit_code(ending)),
     )
 
 
@@ -141,7 +143,7 @@ def _finished(state: RunState, ending: RunFinished, run: RunDir) -> list[str]:
     return [
         f"training completed: {why}{after}",
         *_reached(state),
-        *scorecard_lines(scorecard(state)),
+        *_scored(state),
         *_next_steps(state, run),
     ]
 

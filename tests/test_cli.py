@@ -357,7 +357,8 @@ def test_attaching_after_the_end_prints_the_same(
     live = capsys.readouterr().out
     assert run_cli("attach", "--headless", "latest") == ExitCode.ERROR
     assert capsys.readouterr().out == live
-    assert "log: " in live.splitlines()[-1]
+    assert "log: " in live.splitlines()[-2]
+    assert live.splitlines()[-1].startswith("more: docs/")
 
 
 def test_runs_are_listed_with_what_they_reached(

@@ -176,9 +176,7 @@ def test_a_log_that_cannot_be_read_is_told(
 
     monkeypatch.setattr("ecotui.status_verbs.read_state", refuse)
     assert ask(str(recorded("clean_run").path)) == 1
-    said = capsys.readouterr().err
-    assert "cannot be read: Permission denied" in said
-    assert "docs/troubleshooting.md#exit-code-1" in said
+    assert "cannot be read: Permission denied" in capsys.readouterr().err
 
 
 def test_the_latest_run_is_meant_where_none_is_named(recorded: Recorded, tmp_path: Path) -> None:
