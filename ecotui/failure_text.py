@@ -12,7 +12,6 @@ _DOCTOR_HELPS = frozenset({ExitCode.ERROR, ExitCode.ENVIRONMENT, ExitCode.OUT_OF
 """An exception nobody foresaw, broken packages, and memory may have their cause there."""
 _SECTIONS: dict[int, str] = {
     ExitCode.ERROR: "exit-code-1",
-    ExitCode.USAGE: "exit-code-2",
     ExitCode.PREFLIGHT: "exit-code-3",
     ExitCode.HEALTH: "exit-code-4",
     ExitCode.ENVIRONMENT: "exit-code-5",
@@ -21,6 +20,7 @@ _SECTIONS: dict[int, str] = {
     ExitCode.INTERRUPTED: "exit-code-130",
     ExitCode.TERMINATED: "exit-code-143",
 }
+"""A wrong flag or setting is mended where it was given, and needs no page."""
 
 
 def pointers(code: int, log: Path | None = None) -> list[str]:

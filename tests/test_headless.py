@@ -167,7 +167,7 @@ def test_a_directory_that_will_go_is_not_mentioned(stand_in: Launch, capsys: Cap
         *caught.value.lines(),
         *caught.value.more,
     ]
-    assert caught.value.more == ("more: docs/troubleshooting.md#exit-code-2",)
+    assert caught.value.more == ()
 
 
 def test_watching_in_silence_ends_at_the_event_asked_for(stand_in: Launch) -> None:
