@@ -68,7 +68,7 @@ def test_every_check_and_guard_has_its_place_among_the_layers() -> None:
 
 
 def named_tests(page: str) -> list[tuple[str, str]]:
-    """Return the files of tests that a page names, each with the test, empty where all are meant."""
+    """Return the files of tests that a page names, each with the test; empty for all of them."""
     return re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
 
 

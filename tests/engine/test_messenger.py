@@ -180,8 +180,12 @@ class TestWebhook:
         assert elsewhere.num_asked == 0
 
     def test_one_good_answer_after_a_bad_one_is_enough(self, serve: Serve, tmp_path: Path) -> None:
-        codes = iter([500, 200])
-        server = serve(lambda request: with_status(next(codes))(request))
+        answers = iter([with_status(500), with_status(200)])
+
+        def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+            next(answers)(request)
+
+        server = serve(answer)
         assert Told(tmp_path, webhook=server.url).say(alert()) == []
         assert server.num_asked == 2
 
@@ -441,7 +445,7 @@ class TestWhatIsTold:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         started: list[object] = []
-        monkeypatch.setattr(threading.Thread, "start", lambda self: started.append(self))
+        monkeypatch.setattr(threading.Thread, "start", started.append)
         told = Told(tmp_path)
         told.messenger(failed())
         told.messenger.close()
