@@ -122,6 +122,23 @@ class TestMemory:
         assert memory.inspect_growth(self.leaking(1.9, used=30.9), LIMITS) is None
         assert memory.inspect_growth(self.leaking(2.4, used=30.9), LIMITS) is not None
 
+    def test_the_horizon_and_the_least_gain_are_held_exactly(self) -> None:
+        # A staircase of exact numbers: a gain of 5 in 1,500 s, a slope of 1/300 a second.
+        points = [(300.0 * block + 15.0 * i, float(block)) for block in range(6) for i in range(20)]
+        trend = rising(points, least_seconds=1_200)
+        assert trend is not None
+        assert (trend.gain, trend.per_second) == (5.0, 1 / 300)
+        limits = WatchConfig(max_memory_fraction=1.0, memory_forecast_seconds=3_000.0)
+        at, before = MemoryReading([90] * 3, 100, points), MemoryReading([91] * 3, 100, points)
+        assert memory.inspect_growth(at, limits) is None
+        assert memory.inspect_growth(before, limits) is not None
+        much = [(t, 3 * v / 5) for t, v in points]
+        assert memory.inspect_growth(MemoryReading([99] * 3, 100, much), limits) is not None
+        disk = StorageReading(90 + 15, 10, points)
+        far = WatchConfig(disk_forecast_seconds=27_000.0)
+        assert storage.inspect(disk, far) is None
+        assert storage.inspect(StorageReading(104, 10, points), far) is not None
+
     def test_the_beginning_of_a_run_is_left_alone(self) -> None:
         short = self.leaking(8, used=30)
         cut = MemoryReading(short.used, short.total_bytes, short.engine[:240])
