@@ -18,9 +18,13 @@ from types import NoneType
 from pydantic import BaseModel, WithJsonSchema
 
 from ecotui import endings, envelope, events, findings, healing, plans, products, repairs, turns
+from ecotui.alert_register import ALERT_REGISTER
 from ecotui.check_register import CHECKS
 from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
+from ecotui.guard_register import Entry
+from ecotui.status_report import StatusReport
+from ecotui.text import sentence
 
 FOLDER = Path(__file__).resolve().parent
 SCHEMA_FOLDER = FOLDER.parent / "schemas"
@@ -108,7 +112,55 @@ def events_page() -> str:
     return "\n".join(out).rstrip() + "\n"
 
 
-PAGES = {"configuration.md": configuration_page, "events.md": events_page}
+ALERTS_OPENING = """\
+# Alerts
+
+Every guard and every alert by the name that the events, the screens, `ecotui status` and
+notifications give it: what is watched, why it matters, what is done about it and what you can do.
+How the layers work together: [protection.md](protection.md). What to do first when something is
+wrong: [troubleshooting.md](troubleshooting.md). A guard can be silenced: `ecotui silence RUN NAME`.
+"""
+
+ALERT_GROUPS = {
+    1: "Beside the training: the machine, the disk, the pace",
+    4: "Layer 4: batch",
+    5: "Layer 5: loss",
+    6: "Layer 6: gradients",
+    7: "Layer 7: epoch",
+    0: "Other alerts",
+}
+
+
+def alerts_page() -> str:
+    """Return the reference of every guard and alert."""
+    out = [NOTICE, ALERTS_OPENING]
+    for layer, heading in ALERT_GROUPS.items():
+        out += [f"## {heading}", ""]
+        for name, entry in ALERT_REGISTER.items():
+            if entry.layer == layer:
+                out += _alert_section(name, entry)
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _alert_section(name: str, entry: Entry) -> list[str]:
+    out = [f"### {name}", "", f"**{sentence(entry.title)}.**", ""]
+    out += [f"- Watched: {entry.what}.", f"- Why: {entry.why}.", f"- Done about it: {entry.acts}."]
+    if entry.limits:
+        keys = ", ".join(
+            f"[`{key}`](configuration.md#{key.partition('.')[0]})" for key in entry.limits
+        )
+        out.append(f"- Settings: {keys}.")
+    if entry.source:
+        out.append(f"- Source: {entry.source}.")
+    out += ["", "What you can do:", ""]
+    return [*out, *(f"{place}. {remedy}" for place, remedy in enumerate(entry.remedies, 1)), ""]
+
+
+PAGES = {
+    "configuration.md": configuration_page,
+    "events.md": events_page,
+    "alerts.md": alerts_page,
+}
 
 
 def doctor_schema() -> str:
@@ -134,7 +186,18 @@ def doctor_schema() -> str:
     return json.dumps(whole, indent=1) + "\n"
 
 
-SCHEMAS = {"doctor.schema.json": doctor_schema}
+def status_schema() -> str:
+    """Return the JSON schema of what `ecotui status --json` prints."""
+    schema = StatusReport.model_json_schema(mode="serialization")
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "What `ecotui status --json` prints",
+    }
+    return json.dumps(whole, indent=1) + "\n"
+
+
+SCHEMAS = {"doctor.schema.json": doctor_schema, "status.schema.json": status_schema}
 
 
 def _settings_table(section: str, model: type[BaseModel]) -> list[str]:
@@ -171,6 +234,9 @@ def _takes(annotation: object) -> str:
         return _takes(args[0])
     if origin is typing.Literal:
         return ", ".join(f"`{word}`" for word in args)
+    if origin is tuple and args[-1] is Ellipsis:
+        inner = _takes(args[0])
+        return "list of texts" if inner == WORDS[str] else f"list of {inner}"
     if origin is tuple:
         return "list of texts" if args[-1] is Ellipsis else f"list of {len(args)} numbers"
     if args:

@@ -241,7 +241,7 @@ class EcoApp(App[int]):
         self.pending = next((words for kind, words in _PENDING.items() if kind in kinds), "")
 
     def _tell(self, error: EcoError) -> None:
-        told = "\n".join(visible(line) for line in error.lines())
+        told = "\n".join(visible(line) for line in (*error.lines(), *error.more))
         self.notify(told, severity="error", timeout=20, markup=False)
 
     # Keys -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ecotui.cli_audit import audit
 from ecotui.cli_config import config
 from ecotui.cli_options import (
     CONTEXT,
+    bell_option,
     headless_option,
     json_option,
     quiet_option,
@@ -102,6 +103,7 @@ def cli() -> None:
 @click.option("--detach", is_flag=True, help="Return once the run has begun; it goes on.")
 @time_limit_option
 @requeue_option
+@bell_option
 def run_command(
     config: str | None,
     headless: bool,
@@ -112,6 +114,7 @@ def run_command(
     detach: bool,
     time_limit: str | None,
     requeue: bool,
+    bell: bool,
 ) -> int:
     """Train what CONFIG asks for."""
     ends_at = _end_of(time_limit)
@@ -131,6 +134,7 @@ def run_command(
         detach=detach,
         ends_at=ends_at,
         requeue=requeue,
+        bell=bell,
     )
 
 
@@ -172,7 +176,10 @@ cli.add_command(audit)
 @runs_dir_option
 @json_option
 @quiet_option
-def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
+@bell_option
+def attach(
+    run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool, bell: bool
+) -> int:
     """Watch RUN from its beginning; Ctrl-C leaves it running."""
     if not (headless or as_json or quiet):
         from ecotui import app_verbs
@@ -180,7 +187,8 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
         return app_verbs.attach(run, runs_dir)
     from ecotui import verbs
 
-    return verbs.attach(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
+    style = verbs.style_of(as_json=as_json, quiet=quiet)
+    return verbs.attach(run, runs_dir, style=style, bell=bell)
 
 
 @cli.command(context_settings=CONTEXT)
@@ -355,7 +363,7 @@ def _exit_code(argv: Sequence[str] | None) -> int:
 def _tell(error: EcoError) -> None:
     from ecotui.text import visible
 
-    for line in error.lines():
+    for line in (*error.lines(), *error.more):
         click.echo(visible(line), err=True)
 
 

@@ -28,4 +28,7 @@ time_limit_option = click.option(
 requeue_option = click.option(
     "--requeue", is_flag=True, help="In a SLURM job: queue it again where it is cut off."
 )
+bell_option = click.option(
+    "--bell", is_flag=True, help="Ring at critical alerts, where lines go to a terminal."
+)
 run_or_latest = click.argument("run", default="latest")

@@ -1,10 +1,21 @@
-"""The commands that ask something of a run under way; every heavy import is deferred."""
+"""The commands that ask something of a run; every heavy import is deferred."""
 
 from __future__ import annotations
 
 import click
 
-from ecotui.cli_options import CONTEXT, runs_dir_option
+from ecotui.cli_options import CONTEXT, run_or_latest, runs_dir_option
+
+
+@click.command(context_settings=CONTEXT)
+@run_or_latest
+@runs_dir_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def status(run: str, runs_dir: str | None, as_json: bool) -> int:
+    """Say how RUN stands: progress, health, scorecard, alerts."""
+    from ecotui import status_verbs
+
+    return status_verbs.status(run, runs_dir, as_json=as_json)
 
 
 @click.command(context_settings=CONTEXT)
@@ -72,5 +83,5 @@ def silence(run: str, guard: str, undo: bool, runs_dir: str | None) -> int:
     return request_verbs.silence(run, runs_dir, guard, undo=undo)
 
 
-COMMANDS: tuple[click.Command, ...] = (pause, continue_, save, set_lr, extend, silence)
+COMMANDS: tuple[click.Command, ...] = (status, pause, continue_, save, set_lr, extend, silence)
 """In the order in which the help names them."""

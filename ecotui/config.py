@@ -12,7 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ecotui.guard_settings import GuardConfig
+from ecotui.notify_settings import NotifyConfig
 from ecotui.settings import Fraction, NotNegative, Positive, PositiveOrOff, Section
+from ecotui.watch_settings import WatchConfig
 
 DEMO_PREFIX = "demo:"
 """A data root that starts so is a data set that ecotui makes itself, in the user's cache."""
@@ -258,6 +260,8 @@ class RunConfig(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     preflight: PreflightConfig = PreflightConfig()
     guards: GuardConfig = GuardConfig()
+    watch: WatchConfig = WatchConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

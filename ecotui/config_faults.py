@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from ecotui.config import RunConfig
 from ecotui.errors import UsageError
+from ecotui.notify_settings import WEBHOOK_KEY, masked
 from ecotui.text import listed, nearest, visible
 from ecotui.toml_lines import line_of
 
@@ -136,6 +137,8 @@ def _given(key: Key, layers: Sequence[Layer], found: object) -> str:
     whole = next(
         (value for layer in reversed(layers) if (value := _at(layer, key)) is not None), found
     )
+    if ".".join(key) == WEBHOOK_KEY:
+        return repr(masked(whole)) if isinstance(whole, str) else type(whole).__name__
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 60
     return visible(short.repr(whole), limit=80)

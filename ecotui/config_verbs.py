@@ -20,6 +20,7 @@ from ecotui.config_file import load_config, to_documented_toml
 from ecotui.errors import ExitCode, UsageError
 from ecotui.events import DatasetDescribed
 from ecotui.jobs import DescribeJob
+from ecotui.notify_settings import masked
 from ecotui.summary import as_error
 from ecotui.text import counted, listed, visible
 
@@ -34,7 +35,11 @@ def show(reference: str, settings: Sequence[str]) -> int:
         UsageError: No such config, or one that is not valid.
     """
     loaded = load_config(reference, settings, needs_data=False)
-    click.echo(to_documented_toml(loaded.config), nl=False)
+    # A webhook's secret is for the run's own files, not for a screen.
+    notify = loaded.config.notify
+    hidden = notify.model_copy(update={"webhook": masked(notify.webhook)})
+    shown = loaded.config.model_copy(update={"notify": hidden})
+    click.echo(to_documented_toml(shown), nl=False)
     return ExitCode.DONE
 
 

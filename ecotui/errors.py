@@ -6,6 +6,7 @@ expected, what to do. Knows nothing of where they are shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -42,16 +43,24 @@ class EcoError(Exception):
         expected: What was expected instead.
         remedy: The next step for the person, as a command or setting where possible.
         exit_code: The code that the command ends with.
+        more: Lines after the three: where else to look.
     """
 
     def __init__(
-        self, what: str, expected: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR
+        self,
+        what: str,
+        expected: str,
+        remedy: str,
+        exit_code: ExitCode = ExitCode.ERROR,
+        *,
+        more: Sequence[str] = (),
     ) -> None:
         super().__init__(what)
         self.what = what
         self.expected = expected
         self.remedy = remedy
         self.exit_code = exit_code
+        self.more = tuple(more)
 
     def lines(self) -> tuple[str, str, str]:
         """Return the three lines, as every face shows them."""

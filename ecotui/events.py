@@ -204,6 +204,10 @@ class RunStarted(Event):
     metric: str
     """What chooses the best checkpoint."""
     seed: int
+    target_accuracy: float | None = None
+    """Validation accuracy that the run is meant to reach, 0 to 1; null where none is set."""
+    deterministic: bool = True
+    """Whether deterministic algorithms are asked for."""
 
 
 class Heartbeat(Event):
@@ -290,6 +294,8 @@ class EpochFinished(Event):
     learning_rate: float
     num_set_aside: int
     """Samples left out so far in the run."""
+    lost_fraction: float | None = None
+    """Share of this epoch's samples that could not be used, 0 to 1; null in older logs."""
     weights_digest: str = ""
     """Of the weights after this epoch: equal where a run was repeated to the last bit."""
 

@@ -14,7 +14,8 @@ class Entry:
     """What a name in an event stands for.
 
     Attributes:
-        layer: Of protection, 4 to 7; 0 for an alert that belongs to none.
+        layer: Of protection: 4 to 7, 1 for what is watched beside the training; 0 for an
+            alert that belongs to none.
         title: In a few words.
         what: What is watched, and against which limit.
         why: Why it matters to the training.
@@ -24,7 +25,7 @@ class Entry:
         source: Where the limit is known from; empty where it was chosen here.
     """
 
-    layer: Literal[0, 4, 5, 6, 7]
+    layer: Literal[0, 1, 4, 5, 6, 7]
     title: str
     what: str
     why: str

@@ -20,7 +20,8 @@ from ecotui.errors import EcoError, ExitCode
 from ecotui.events import AnyEvent, EngineLost, Event, RunFailed, RunStarted
 from ecotui.narration import remarks
 from ecotui.paths import RunDir
-from ecotui.printing import Narrate, OutputGoneError, Printer, Style, choose_printer
+from ecotui.printing import Narrate, OutputGoneError, Printer, Style, choose_printer, guarded
+from ecotui.ringing import Ringing
 from ecotui.session import Session
 from ecotui.state import Ending, RunState, fold
 from ecotui.summary import as_error, exit_code, summary_lines
@@ -50,6 +51,7 @@ def follow(
     owner: bool,
     closing: Closing | None = None,
     narrate: Narrate = remarks,
+    bell: bool = False,
 ) -> ExitCode:
     """Print a run until it ends, or until this reader is sent away.
 
@@ -60,6 +62,7 @@ def follow(
         closing: How to tell the end of a short job. Its directory is not named, and a
             check that failed, which was told as it came, is not told again.
         narrate: Gives the lines that an event is worth.
+        bell: Ring at what is critical, where a terminal is there to ring.
 
     Returns:
         What the command exits with.
@@ -69,7 +72,10 @@ def follow(
     """
     with _listening() as heard:
         try:
-            return _Follower(session, choose_printer(style, narrate), owner, closing).run(heard)
+            printer = choose_printer(style, narrate)
+            if bell and sys.stderr.isatty():
+                printer = Ringing(printer, guarded(sys.stderr))
+            return _Follower(session, printer, owner, closing).run(heard)
         except OutputGoneError as error:
             return _let_go(session, str(error), owner=owner)
 

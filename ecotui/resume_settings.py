@@ -16,6 +16,7 @@ from ecotui.config import RunConfig
 from ecotui.config_faults import Layer, Table, told
 from ecotui.config_file import merge, settings_layer
 from ecotui.errors import UsageError
+from ecotui.notify_settings import WEBHOOK_KEY, masked
 from ecotui.resolved_config import undecided
 from ecotui.text import listed, visible
 from ecotui.turns import Exactness
@@ -31,7 +32,7 @@ ALLOWED_KEYS = (
     "train.target_accuracy",
     "data.root",
 )
-ALLOWED_SECTIONS = ("compute", "checkpoint", "preflight", "guards")
+ALLOWED_SECTIONS = ("compute", "checkpoint", "preflight", "guards", "watch", "notify")
 
 _WITHOUT_A_TRACE = frozenset(
     {
@@ -44,7 +45,7 @@ _WITHOUT_A_TRACE = frozenset(
     }
 )
 """Settings on which no bit of any step depends, beside the sections below."""
-_SECTIONS_WITHOUT_A_TRACE = ("checkpoint", "preflight", "guards")
+_SECTIONS_WITHOUT_A_TRACE = ("checkpoint", "preflight", "guards", "watch", "notify")
 _LAST_BITS = frozenset({"train.micro_batch_size", "model.gradient_checkpointing"})
 """Settings that decide how the same step is computed, beside the section compute."""
 
@@ -133,7 +134,13 @@ def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Sett
 
 
 def flattened(config: RunConfig) -> dict[str, Any]:
-    """Return every setting by its dotted key, as JSON holds it."""
+    """Return every setting by its dotted key, as JSON holds it, without the secrets in them."""
+    flat = _flattened(config)
+    flat[WEBHOOK_KEY] = masked(config.notify.webhook)
+    return flat
+
+
+def _flattened(config: RunConfig) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in config.model_dump(mode="json").items():
         if isinstance(value, dict):
@@ -150,9 +157,9 @@ def written(value: object) -> str:
 
 def as_settings(old: RunConfig, new: RunConfig) -> tuple[str, ...]:
     """Return the difference as `key=value`, to be laid over the old configuration again."""
-    flat = flattened(new)
-    found = (change.key for change in differences(old, new))
-    return tuple(f"{key}={json.dumps(flat[key])}" for key in found)
+    before, after = _flattened(old), _flattened(new)
+    found = (change.key for change in changes_between(before, after))
+    return tuple(f"{key}={json.dumps(after[key])}" for key in found)
 
 
 def is_without_a_trace(key: str) -> bool:

@@ -24,6 +24,7 @@ from ecotui.events import (
     WeightsImported,
 )
 from ecotui.layers import LayerState, at_rest
+from ecotui.milestones import Milestones
 from ecotui.outlook import Outlook
 from ecotui.repair_log import Repair
 from ecotui.series import Series
@@ -108,6 +109,8 @@ class RunState:
     """What the audit found and what the run will take."""
     upkeep: Upkeep = Upkeep()
     """Incidents, rollbacks, the machine."""
+    milestones: Milestones = Milestones()
+    """What the success of the run is measured by."""
     description: DatasetDescribed | None = None
     export: ExportWritten | None = None
     repair: Repair = Repair()

@@ -15,7 +15,8 @@ from ecotui.stream import decode
 from ecotui.text import bytes_size, duration, number, percent, visible
 
 _SKIPPED = tuple(
-    f'{{"kind":"{kind}"'.encode() for kind in ("steps_taken", "heartbeat", "stage_advanced")
+    f'{{"kind":"{kind}"'.encode()
+    for kind in ("steps_taken", "heartbeat", "stage_advanced", "machine_measured")
 )
 """Nine lines in ten, which say nothing about where a run stands; told by their first bytes."""
 

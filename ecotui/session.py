@@ -259,7 +259,7 @@ class Session:
     def _lost(self) -> tuple[bytes, AnyEvent]:
         self._note_the_cause()
         event = EngineLost(
-            at=time.time(), last_words=_last_words(self.run.log), checkpoint=self._checkpoint
+            at=time.time(), last_words=last_words(self.run.log), checkpoint=self._checkpoint
         )
         self._ending, self._ended = event, True
         return event.model_dump_json().encode(), event
@@ -303,7 +303,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _last_words(log: Path) -> tuple[str, ...]:
+def last_words(log: Path) -> tuple[str, ...]:
+    """Return the last lines of an engine's log, made harmless."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, _size(log) - _LOG_TAIL_BYTES))

@@ -50,6 +50,7 @@ from ecotui.events import (
 )
 from ecotui.healing import Care, IncidentRecorded, RunRolledBack
 from ecotui.layers import LayerStatus, at_rest, judged, marked, on_watch, settled
+from ecotui.milestones import reached
 from ecotui.outlook import foreseen
 from ecotui.plans import Foresight
 from ecotui.repair_log import Repairing, repaired
@@ -78,6 +79,9 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
         return state
     if not isinstance(event, StepsTaken):  # most events: spared a second copy of the state
         state = replace(state, heard_at=event.at)
+    milestones = reached(state.milestones, event)
+    if milestones is not state.milestones:
+        state = replace(state, milestones=milestones)
     if isinstance(event, Foresight):
         return replace(state, outlook=foreseen(state.outlook, event))
     if isinstance(event, Repairing):

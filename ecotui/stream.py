@@ -31,7 +31,9 @@ MAX_LINE_BYTES = 4_194_304
 MEND_WINDOW_BYTES = 1_048_576
 """How much of the end of a log is looked at for its last whole line, at first."""
 
-PROGRESS_KINDS = frozenset({"heartbeat", "stage_advanced", "steps_taken", "setup_advanced"})
+PROGRESS_KINDS = frozenset(
+    {"heartbeat", "stage_advanced", "steps_taken", "setup_advanced", "machine_measured"}
+)
 """Reports of progress, which the next one makes up for."""
 
 SYNCED_KINDS = TERMINAL_KINDS | {"checkpoint_saved"}

@@ -21,7 +21,10 @@ from ecotui.events import (
     ValidationFinished,
     WeightsImported,
 )
+from ecotui.failure_text import pointers
 from ecotui.paths import RunDir
+from ecotui.scorecard import scorecard
+from ecotui.scorecard_text import scorecard_lines
 from ecotui.state import Ending, RunState
 from ecotui.text import bytes_size, counted, duration, number, percent, visible
 
@@ -52,6 +55,7 @@ def as_error(state: RunState) -> EcoError:
             visible(ending.expected),
             visible(ending.remedy),
             exit_code(ending),
+            more=pointers(exit_code(ending)),
         )
     words = ending.last_words if isinstance(ending, EngineLost) else ()
     return EcoError(
@@ -59,6 +63,7 @@ def as_error(state: RunState) -> EcoError:
         "an engine that ends its job",
         "look at the memory that is free and try again",
         exit_code(ending),
+        more=pointers(exit_code(ending)),
     )
 
 
@@ -135,7 +140,12 @@ def _finished(state: RunState, ending: RunFinished, run: RunDir) -> list[str]:
         "max_steps": f"step limit {ending.step:,} reached in epoch {max(done, state.epoch)} "
         f"of {planned}",
     }[ending.why]
-    return [f"training completed: {why}{after}", *_reached(state), *_next_steps(state, run)]
+    return [
+        f"training completed: {why}{after}",
+        *_reached(state),
+        *_scored(state),
+        *_next_steps(state, run),
+    ]
 
 
 def _job_lines(state: RunState) -> list[str]:
@@ -155,20 +165,25 @@ def _stopped(state: RunState, ending: RunStopped, run: RunDir) -> list[str]:
         lines.append("nothing had been trained yet, so no checkpoint was saved")
     else:
         lines.append(f"checkpoint of this step: {_inside(run, ending.checkpoint)}")
-    return [*lines, *_next_steps(state, run), _go_on(run)]
+    return [*lines, *_scored(state), *_next_steps(state, run), _go_on(run)]
+
+
+def _scored(state: RunState) -> list[str]:
+    """Return the scorecard of a run that has begun to train."""
+    return scorecard_lines(scorecard(state)) if state.epoch else []
 
 
 def _failed(state: RunState, ending: RunFailed, run: RunDir) -> list[str]:
     told = EcoError(visible(ending.what), visible(ending.expected), visible(ending.remedy))
     lines = list(told.lines())
     if ending.discard:
-        return lines
+        return [*lines, *pointers(ending.exit_code)]
     if ending.checkpoint is not None:
         lines.append(f"last good checkpoint: {_inside(run, ending.checkpoint)}")
-    lines += [*_reached(state), *_next_steps(state, run)]
+    lines += [*_reached(state), *_scored(state), *_next_steps(state, run)]
     if ending.checkpoint is not None:
         lines.append(_go_on(run))
-    return [*lines, f"log: {visible(run.log)}"]
+    return [*lines, *pointers(ending.exit_code, run.log)]
 
 
 def _lost(state: RunState, ending: EngineLost, run: RunDir) -> list[str]:
@@ -184,9 +199,10 @@ def _lost(state: RunState, ending: EngineLost, run: RunDir) -> list[str]:
     return [
         *lines,
         *_reached(state),
+        *_scored(state),
         *_next_steps(state, run),
         _go_on(run),
-        f"log: {visible(run.log)}",
+        *pointers(ExitCode.ERROR, run.log),
     ]
 
 

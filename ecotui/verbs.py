@@ -34,7 +34,7 @@ def style_of(*, as_json: bool, quiet: bool) -> Style:
     return headless.choose_style(json=as_json, quiet=quiet)
 
 
-def run(
+def run(  # noqa: PLR0913
     config: str | None,
     settings: Sequence[str],
     runs_dir: str | None,
@@ -43,6 +43,7 @@ def run(
     detach: bool,
     ends_at: float | None = None,
     requeue: bool = False,
+    bell: bool = False,
 ) -> int:
     """Train a config in the foreground, or until it has begun.
 
@@ -54,6 +55,7 @@ def run(
         detach: Return once it has begun.
         ends_at: When the time given to it is over, unix seconds.
         requeue: Have SLURM run this job again where it is cut off.
+        bell: Ring at what is critical, as `notify.bell` asks for it too.
 
     Raises:
         UsageError: No such config, or one that is not valid.
@@ -73,7 +75,9 @@ def run(
     if detach:
         return _detached(engine)
     try:
-        return _requeued(headless.follow(engine, style=style, owner=True), engine, job)
+        bell = bell or loaded.config.notify.bell
+        code = headless.follow(engine, style=style, owner=True, bell=bell)
+        return _requeued(code, engine, job)
     finally:
         if engine.ended:
             # The next command may want the device, or delete the run.
@@ -81,14 +85,14 @@ def run(
         engine.discard()
 
 
-def attach(reference: str, runs_dir: str | None, *, style: Style) -> int:
+def attach(reference: str, runs_dir: str | None, *, style: Style, bell: bool = False) -> int:
     """Watch a run from its first event, alive or not.
 
     Raises:
         UsageError: No such run.
     """
     found = find_run(reference, choose_runs_dir(runs_dir))
-    return headless.follow(session.attach(found), style=style, owner=False)
+    return headless.follow(session.attach(found), style=style, owner=False, bell=bell)
 
 
 def resume(
@@ -107,9 +111,11 @@ def resume(
     job = scheduler.job_id() if requeue else None
     for sentence in going.advice:
         click.echo(sentence, err=True)
+    bell = resuming.config_of(going.run).notify.bell
     engine = session.launch(going.run, owned=True, settings=going.settings, ends_at=ends_at)
     try:
-        return _requeued(headless.follow(engine, style=style, owner=True), engine, job)
+        code = headless.follow(engine, style=style, owner=True, bell=bell)
+        return _requeued(code, engine, job)
     finally:
         if engine.ended:
             engine.wait_until_gone()

@@ -169,7 +169,7 @@ def test_a_run_prints_where_it_is_and_how_it_ended(
     run = the_run(place / "runs")
     assert lines[0] == f"runs directory: {place / 'runs'}"
     assert f"run: {run.run_id} in {run.path}" in lines
-    assert lines[-1].startswith("training completed: all 2 epochs")
+    assert any(line.startswith("training completed: all 2 epochs") for line in lines[-13:])
     assert "epochs = 2" in run.config.read_text()
 
 
@@ -357,7 +357,8 @@ def test_attaching_after_the_end_prints_the_same(
     live = capsys.readouterr().out
     assert run_cli("attach", "--headless", "latest") == ExitCode.ERROR
     assert capsys.readouterr().out == live
-    assert "log: " in live.splitlines()[-1]
+    assert "log: " in live.splitlines()[-2]
+    assert live.splitlines()[-1].startswith("more: docs/")
 
 
 def test_runs_are_listed_with_what_they_reached(

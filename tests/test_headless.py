@@ -163,7 +163,11 @@ def test_a_directory_that_will_go_is_not_mentioned(stand_in: Launch, capsys: Cap
     assert caught.value.exit_code == ExitCode.USAGE
     assert engine.run.run_id not in capsys.readouterr().out
     assert follow(attach(engine.run), style=Style.QUIET, owner=False) == ExitCode.USAGE
-    assert capsys.readouterr().out.splitlines() == list(caught.value.lines())
+    assert capsys.readouterr().out.splitlines() == [
+        *caught.value.lines(),
+        *caught.value.more,
+    ]
+    assert caught.value.more == ()
 
 
 def test_watching_in_silence_ends_at_the_event_asked_for(stand_in: Launch) -> None:

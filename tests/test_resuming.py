@@ -133,6 +133,9 @@ def test_a_setting_that_is_as_it_was_may_be_repeated() -> None:
     assert with_settings(config, ["model.name=resnet18", "train.seed=0"]) == config
 
 
+WITHOUT_A_TRACE = ("checkpoint", "preflight", "guards", "watch", "notify")
+
+
 @given(st.sampled_from(sorted(flattened(RunConfig()))))
 def test_every_setting_has_an_exactness_and_a_rule(key: str) -> None:
     change = [type(each)(key, "a", "b") for each in differences(RunConfig(), RunConfig(name="x"))]
@@ -140,13 +143,11 @@ def test_every_setting_has_an_exactness_and_a_rule(key: str) -> None:
     section = key.partition(".")[0]
     if section == "compute":
         assert level == ("E2" if key == "compute.workers" else "E1")
-    if section in ("checkpoint", "preflight", "guards"):
+    if section in WITHOUT_A_TRACE:
         assert level == "E2"
     if section == "augment" or key in ("train.batch_size", "train.learning_rate", "train.epochs"):
         assert level == "E0"
-    assert is_allowed(key) == (
-        key in ALLOWED_KEYS or section in ("compute", "checkpoint", "preflight", "guards")
-    )
+    assert is_allowed(key) == (key in ALLOWED_KEYS or section in ("compute", *WITHOUT_A_TRACE))
 
 
 # Which run, and what is advised ------------------------------------------------------------------

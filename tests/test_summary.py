@@ -121,13 +121,45 @@ def test_a_best_by_another_metric_says_so() -> None:
 
 def test_a_failure_is_three_lines_and_the_log() -> None:
     lines = summary_lines(fold(RunState(), failed(1)), RUN)
-    assert lines == ["error: w\\e", "expected: e", "to fix: r", "log: /runs/one/engine.log"]
-    assert summary_lines(fold(RunState(), failed(2, discard=True)), RUN) == lines[:3]
+    assert lines == [
+        "error: w\\e",
+        "expected: e",
+        "to fix: r",
+        "to examine the environment: ecotui doctor",
+        "log: /runs/one/engine.log",
+        "more: docs/troubleshooting.md#exit-code-1",
+    ]
+    gone = summary_lines(fold(RunState(), failed(2, discard=True)), RUN)
+    assert gone == lines[:3]
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"), [(1, True), (3, False), (4, False), (5, True), (6, True)]
+)
+def test_the_doctor_is_named_where_it_helps(code: int, helps: bool) -> None:
+    lines = summary_lines(fold(RunState(), failed(code)), RUN)
+    assert ("to examine the environment: ecotui doctor" in lines) == helps
+    assert lines[-1] == f"more: docs/troubleshooting.md#exit-code-{code}"
+    assert "log: /runs/one/engine.log" in lines
+
+
+def test_a_lost_engine_ends_with_the_log_and_the_page() -> None:
+    lost = EngineLost(last_words=("killed",), checkpoint=None)
+    lines = summary_lines(fold(RunState(), lost), RUN)
+    assert lines[-3:] == [
+        "to examine the environment: ecotui doctor",
+        "log: /runs/one/engine.log",
+        "more: docs/troubleshooting.md#exit-code-1",
+    ]
 
 
 def test_an_unhappy_end_becomes_the_error_of_who_waited() -> None:
     error = as_error(fold(RunState(), failed(5)))
     assert (error.what, error.exit_code) == ("w\\e", ExitCode.ENVIRONMENT)
+    assert error.more == (
+        "to examine the environment: ecotui doctor",
+        "more: docs/troubleshooting.md#exit-code-5",
+    )
     lost = as_error(fold(RunState(), EngineLost(last_words=("a", "b"), checkpoint=None)))
     assert (lost.what, lost.exit_code) == ("the engine is gone: b", ExitCode.ERROR)
 

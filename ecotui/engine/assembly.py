@@ -256,6 +256,8 @@ def announce(parts: Parts) -> RunStarted:
         precision=parts.compute.precision,
         metric=train.metric,
         seed=train.seed,
+        target_accuracy=train.target_accuracy,
+        deterministic=parts.config.compute.deterministic,
     )
 
 

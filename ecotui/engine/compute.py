@@ -88,6 +88,13 @@ class Compute:
         return tensor.to(self.device, non_blocking=self.non_blocking)
 
 
+def card_uuid(device: str) -> str:
+    """Return the UUID of a CUDA device as the driver knows it; empty where nobody tells."""
+    if not device.startswith("cuda"):
+        return ""
+    return str(getattr(torch.cuda.get_device_properties(device), "uuid", ""))
+
+
 def probe_capabilities() -> Capabilities:
     """Ask torch and the system what there is."""
     has_cuda = torch.cuda.is_available()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ from ecotui.text import visible
 
 COMMANDS_INTERVAL_SECONDS = 0.1
 PAUSE_INTERVAL_SECONDS = 0.05
+WAITING_SECONDS = 5.0
+"""Who waits for photos says so twice a second; after so long it is busy with something else."""
+ASKED_TO_PAUSE = "asked to pause"
 TIME_LIMIT = "time_limit"
 """The reason of a stop because the time given to the run is over."""
 
@@ -102,19 +106,40 @@ class StopFlag:
 
 @dataclass(slots=True)
 class Progress:
-    """How far the engine is, for the heartbeat."""
+    """How far the engine is, for the heartbeat and the watch.
+
+    Attributes:
+        step: Optimizer steps done.
+        last_progress_seconds: When something was done last, monotonic.
+        waited_seconds: When photos were last waited for, monotonic; 0 before.
+        step_seconds: What the last steps took, at most 512.
+    """
 
     step: int = 0
     last_progress_seconds: float = field(default_factory=time.monotonic)
+    waited_seconds: float = 0.0
+    step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=512))
 
     def note(self, step: int) -> None:
         """Something was done."""
+        now = time.monotonic()
+        if step == self.step + 1:
+            self.step_seconds.append(now - self.last_progress_seconds)
         self.step = step
-        self.last_progress_seconds = time.monotonic()
+        self.last_progress_seconds = now
+
+    def note_waiting(self) -> None:
+        """Photos are waited for."""
+        self.waited_seconds = time.monotonic()
 
     def silence_seconds(self) -> float:
         """Return how long ago something was done."""
         return time.monotonic() - self.last_progress_seconds
+
+    def is_waiting(self) -> bool:
+        """Say whether photos have been waited for since, and still are."""
+        since = time.monotonic() - self.waited_seconds
+        return self.waited_seconds > self.last_progress_seconds and since < WAITING_SECONDS
 
 
 class Control:
@@ -153,6 +178,8 @@ class Control:
         self._save_is_asked = False
         self._stops_after_epoch: str | None = None
         self._is_paused = self._is_freed = self._wants_memory_freed = False
+        self._pause_why = ASKED_TO_PAUSE
+        self._pause_wish: str | None = None
         self._desk: Desk | None = None
         self._closed: str | None = None
         self._held: list[Change] = []
@@ -173,15 +200,22 @@ class Control:
         Emits:
             CommandAnswered; RunPaused and RunContinued around a pause.
         """
-        if not is_waiting:
+        if is_waiting:
+            self.progress.note_waiting()
+        else:
             self.progress.note(step)
             self.deadline.note_step(step)
+        self._grant_pause()
         if self._flag.reason is None and time.monotonic() >= self._next_look:
             self._listen()
         if self._is_paused and self._flag.reason is None:
             self._stand_still(step)
         if self._flag.reason is not None:
             raise StopRequested(self._flag.reason)
+
+    def wish_pause(self, why: str) -> None:
+        """Save and stand still at the next look; may be called from any thread."""
+        self._pause_wish = why
 
     def take_save_request(self) -> bool:
         """Say whether a checkpoint was asked for, once."""
@@ -281,6 +315,14 @@ class Control:
             return Answer(True, "the run stands still already")
         return Answer(True, "standing still after this step; ecotui continue goes on")
 
+    def _grant_pause(self) -> None:
+        """Turn a wish of the watch into a pause, with a checkpoint of this step."""
+        wish, self._pause_wish = self._pause_wish, None
+        if wish is None or self._is_paused:
+            return
+        self._is_paused, self._pause_why = True, wish
+        self._save_is_asked = self._closed is None
+
     def _continue(self) -> Answer:
         if not self._is_paused:
             return Answer(False, "the run is not paused")
@@ -289,17 +331,19 @@ class Control:
             if not answer.accepted:
                 return answer
         self._is_paused = self._is_freed = self._wants_memory_freed = False
+        self._pause_why = ASKED_TO_PAUSE
         return Answer(True, "going on")
 
     def _stand_still(self, step: int) -> None:
         started = time.monotonic()
         self._free_memory()
-        self._emit(RunPaused(step=step, why="asked to pause", memory_freed=self._is_freed))
+        why = self._pause_why
+        self._emit(RunPaused(step=step, why=why, memory_freed=self._is_freed))
         while self._is_paused and self._flag.reason is None:
             time.sleep(PAUSE_INTERVAL_SECONDS)
             self._listen()
             if not self._is_freed and self._free_memory():
-                self._emit(RunPaused(step=step, why="asked to pause", memory_freed=True))
+                self._emit(RunPaused(step=step, why=why, memory_freed=True))
             if self._desk is not None and self.take_save_request():
                 self._desk.save()
         # On the way to a stop everything stays where it is: it is saved from there.

@@ -185,6 +185,7 @@ class Reporter:
             learning_rate=learning_rate(self._parts.trainable.optimizer),
             num_set_aside=len(loop.set_aside),
             weights_digest=weights_digest(self._parts.trainable.network),
+            lost_fraction=loop.num_lost_samples / loop.num_samples if loop.num_samples else 0.0,
         )
         self._write_metrics(finished, evaluation)
         return finished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
@@ -11,11 +12,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ecotui.config_file import parse_file
 from ecotui.engine.control import Control, StopRequested
 from ecotui.engine.deadline import Deadline
 from ecotui.engine.diagnose import Circumstances, Diagnosis, diagnose
 from ecotui.engine.emit import Emit
 from ecotui.engine.failures import explained
+from ecotui.engine.messenger import Messenger
 from ecotui.engine.repair import Repair
 from ecotui.engine.training_job import check_only, train
 from ecotui.errors import EcoError, ExitCode
@@ -39,7 +42,9 @@ from ecotui.jobs import (
     PreflightJob,
     TrainJob,
 )
+from ecotui.notify_settings import NotifyConfig
 from ecotui.paths import RunDir
+from ecotui.resume_settings import with_settings
 from ecotui.text import visible
 
 _STEP = re.compile(r"step-(\d+)")
@@ -89,9 +94,18 @@ def run_job(
         Everything the job states, and as the last event RunFinished, RunStopped
         or RunFailed.
     """
-    watched = Watched(emit, attempt, control.deadline)
+    messenger = Messenger(emit, _whom_to_tell(run, settings), run)
+    watched = Watched(messenger, attempt, control.deadline)
     if attempt > 1:
         watched.checkpoint = _newest_checkpoint(run)
+    try:
+        return _do(run, control, watched, settings)
+    finally:
+        messenger.close()
+
+
+def _do(run: RunDir, control: Control, watched: Watched, settings: Sequence[str]) -> ExitCode:
+    """Do the job; every failure becomes the last event."""
     try:
         return _dispatch(_read_job(run), run, control, watched, settings)
     except StopRequested as stop:
@@ -106,6 +120,15 @@ def run_job(
     except Exception as error:
         traceback.print_exc()
         return _fail(explained(error, run), watched)
+
+
+def _whom_to_tell(run: RunDir, settings: Sequence[str]) -> NotifyConfig:
+    """Return who is told of a training; nobody of other jobs, nor where no config can be read."""
+    with contextlib.suppress(EcoError):
+        if isinstance(_read_job(run), TrainJob):
+            config = parse_file(run.resolved if run.resolved.is_file() else run.config)
+            return with_settings(config, settings).notify
+    return NotifyConfig()
 
 
 def _newest_checkpoint(run: RunDir) -> str | None:

@@ -14,7 +14,10 @@ from ecotui.durable import write_whole
 from ecotui.engine.control import Control, StopRequested
 from ecotui.engine.diagnose import Circumstances, Diagnosis, diagnose
 from ecotui.engine.emit import Emit
+from ecotui.engine.machine.cards import Card, card_name
+from ecotui.engine.machine.gauges import Gauges
 from ecotui.engine.waiting import while_polling
+from ecotui.engine.watch import Watch
 from ecotui.errors import EnvironmentFaultError, ExitCode
 from ecotui.events import ConfigChanged, RunFinished, RunStopped, SetupAdvanced
 from ecotui.paths import RunDir
@@ -22,6 +25,7 @@ from ecotui.resume_settings import differences, with_settings
 from ecotui.text import visible
 
 if TYPE_CHECKING:
+    from ecotui.engine.assembly import Parts
     from ecotui.engine.data.index import DataIndex
     from ecotui.engine.planning.deciding import Decision
     from ecotui.engine.trainer import Trainer
@@ -80,6 +84,8 @@ def train(
     control.poll(last_step)
     has_state = is_resumed and bool(list_steps(run.checkpoints))
     parts = assemble(config, index, emit, lambda: control.poll(last_step), has_state=has_state)
+    watch = _watch(parts, run, control, emit)
+    emit = watch
     try:
         decision = decide(parts, lambda: control.poll(last_step), emit)
         record(parts, run, findings)
@@ -107,11 +113,28 @@ def train(
         offload = Offload(parts.trainable, parts.compute.device)
         control.open_desk(Requests(trainer, changes, offload))
         try:
-            return _finish(trainer, decision, emit)
+            with watch.looking():
+                return _finish(trainer, decision, emit)
         finally:
             saver.finish()
     finally:
         parts.close()
+
+
+def _watch(parts: Parts, run: RunDir, control: Control, emit: Emit) -> Watch:
+    """Return the watch of a run, through which everything is stated from here on."""
+    from ecotui.engine.compute import card_uuid  # noqa: PLC0415 - torch takes seconds
+
+    device = parts.compute.device
+    name = card_name(device, card_uuid(device))
+    return Watch(
+        emit,
+        control,
+        lambda: parts.config,
+        Gauges(run.path),
+        card=None if name is None else Card(name),
+        state_bytes=parts.state_bytes,
+    )
 
 
 def check_only(run: RunDir, control: Control, emit: Emit) -> None:

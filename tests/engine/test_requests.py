@@ -352,4 +352,4 @@ def test_an_unknown_guard_in_the_settings_is_refused_by_name(harness: Harness) -
     events, code = harness.run(run)
     assert code == ExitCode.USAGE
     assert "nonfinite_los" in events[-1].what  # type: ignore[attr-defined]
-    assert len(set(GUARDS)) == 23
+    assert len(set(GUARDS)) == len(GUARDS) == 31

@@ -7,5 +7,8 @@
     epoch      layer 7       an epoch as a whole, its validation, and the state
     learning   layers 5, 7   whether the run learns anything, and at the right rate
 
+    stall, pace, memory, storage, machine    what the training runs on, watched beside it; their
+                                             verdicts are of layer 1, the environment
+
 What a verdict leads to is `ecotui.engine.recovery`'s.
 """

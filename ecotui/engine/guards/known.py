@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ecotui.alert_register import WATCH_REGISTER
 from ecotui.engine.guards import batch, epoch, gradient, loss
 from ecotui.engine.guards.guard import Verdict
 from ecotui.errors import UsageError
 from ecotui.guard_register import GUARD_NAMES
 from ecotui.text import listed, nearest, visible
 
-GUARDS = GUARD_NAMES
-"""In the order of their layers."""
+GUARDS = (*GUARD_NAMES, *WATCH_REGISTER)
+"""In the order of their layers, and what is watched beside them."""
 
 _KEPT_OUT = frozenset({batch.ERRORS, loss.NONFINITE, gradient.NONFINITE})
 """Guards of a single step: what they reject has no gradients that could be used."""

@@ -125,10 +125,19 @@ def _sysconf_bytes(name: str) -> int | None:
 
 
 def _cgroup_memory() -> tuple[int | None, int]:
-    """Return the limit and the use of the control group, version 2 or 1."""
-    for limit_name, used_name in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    """Return the limit and the use of the control group, version 2 or 1.
+
+    Cached files are no use of it: they go where memory is asked for. A data set that was
+    read once would otherwise fill every container.
+    """
+    for limit_name, used_name, table_name, prefix in (
+        ("memory.max", "memory.current", "memory.stat", ""),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_",
+        ),
     ):
         try:
             limit = int((CGROUP / limit_name).read_text(encoding="ascii"))
@@ -136,5 +145,15 @@ def _cgroup_memory() -> tuple[int | None, int]:
         except (OSError, ValueError):  # `max` is no number: there is no limit.
             continue
         if limit < 1 << 60:  # version 1 writes a huge number for none
-            return limit, used
+            return limit, max(0, used - _cached(CGROUP / table_name, prefix))
     return None, 0
+
+
+def _cached(path: Path, prefix: str) -> int:
+    """Return the bytes of cached files that a control group's table names."""
+    wanted = {f"{prefix}{name}" for name in ("active_file", "inactive_file")}
+    try:
+        pairs = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        return sum(int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] in wanted)
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,73 @@
+"""What a run has shown of itself so far that its success is measured by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ecotui.events import (
+    AnyEvent,
+    EpochFinished,
+    GuardTripped,
+    RunResumed,
+    StepsTaken,
+    ValidationFinished,
+)
+from ecotui.healing import RunRolledBack
+
+_NONFINITE = "nonfinite"
+"""How the names of the guards begin that reject what is not finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Milestones:
+    """Figures that later events would cover up.
+
+    Attributes:
+        first_loss: Of the first steps of the run, nats.
+        first_epoch: The first epoch as it ended; None before.
+        first_accuracy: Of its validation, 0 to 1.
+        lost_fraction: Share of the last epoch's samples that could not be used.
+        digest: Of the weights after the last epoch; empty where none was stated.
+        num_caught: Values that were not finite and were rejected before the update.
+        num_let_through: Values stated of a step that was used, or of a validation, that
+            were not finite.
+    """
+
+    first_loss: float | None = None
+    first_epoch: EpochFinished | None = None
+    first_accuracy: float | None = None
+    lost_fraction: float | None = None
+    digest: str = ""
+    num_caught: int = 0
+    num_let_through: int = 0
+
+
+def reached(milestones: Milestones, event: AnyEvent) -> Milestones:
+    """Return the milestones after one more event; the same object where it tells nothing new."""
+    match event:
+        case StepsTaken() if "loss" in event.nonfinite:
+            return _let_through(milestones)
+        case StepsTaken() if milestones.first_loss is None and event.loss is not None:
+            return replace(milestones, first_loss=event.loss)
+        case EpochFinished():
+            first = event if event.epoch == 1 else milestones.first_epoch
+            return replace(
+                milestones,
+                first_epoch=first,
+                lost_fraction=event.lost_fraction,
+                digest=event.weights_digest,
+            )
+        case ValidationFinished():
+            seen = _let_through(milestones) if "loss" in event.nonfinite else milestones
+            is_first = event.split == "val" and event.epoch == 1
+            return replace(seen, first_accuracy=event.accuracy) if is_first else seen
+        case GuardTripped() if event.guard.startswith(_NONFINITE):
+            return replace(milestones, num_caught=milestones.num_caught + 1)
+        case RunRolledBack() | RunResumed() if event.epoch < 1:
+            return replace(milestones, first_epoch=None, first_accuracy=None)
+        case _:
+            return milestones
+
+
+def _let_through(milestones: Milestones) -> Milestones:
+    return replace(milestones, num_let_through=milestones.num_let_through + 1)
