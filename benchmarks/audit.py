@@ -131,11 +131,12 @@ def speed(folder: Path, count: int, width: int, height: int) -> dict[str, float]
     times: dict[str, list[float]] = {"pillow": [], "audit": [], "pillow_again": []}
     work: dict[str, list[float]] = {name: [] for name in times}
     for number in range(ROUNDS + 1):
-        for name, act in (
-            ("pillow", lambda: load_all(paths)),
-            ("audit", audit),
-            ("pillow_again", lambda: load_all(paths)),
-        ):
+        acts: dict[str, Callable[[], None]] = {
+            "pillow": lambda: load_all(paths),
+            "audit": audit,
+            "pillow_again": lambda: load_all(paths),
+        }
+        for name, act in acts.items():
             started, busy = time.perf_counter(), time.process_time()
             act()
             if number:

@@ -132,7 +132,12 @@ class Parts:
         self.close()
         self.config, self.compute = config, compute
         self.train_loader, self.val_loader, self.test_loader = _loaders(
-            config, self.index, self.transforms, compute, self.supervision
+            config,
+            self.index,
+            self.transforms,
+            compute,
+            self.supervision,
+            self.built.spec.image_size,
         )
         steps = self.train_loader.steps_per_epoch
         self.schedule = make_schedule(self.trainable.optimizer, config.train, steps_per_epoch=steps)

@@ -209,11 +209,11 @@ class _Spoiled(torch.autograd.Function):
 
 
 def gradients(value: float) -> Fault:
-    return in_forward(lambda logits: _Spoiled.apply(logits, value, None))  # type: ignore[no-untyped-call]
+    return in_forward(lambda logits: _Spoiled.apply(logits, value, None))
 
 
 def failing_backward(error: Exception) -> Fault:
-    return in_forward(lambda logits: _Spoiled.apply(logits, 1.0, error))  # type: ignore[no-untyped-call]
+    return in_forward(lambda logits: _Spoiled.apply(logits, 1.0, error))
 
 
 def after_step(what: Callable[[Trainer], None]) -> Fault:

@@ -399,7 +399,7 @@ class TestIncidents:
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With dropout and BatchNorm, which running the batch again draws from and changes."""
-        weights = []
+        weights, found = [], []
         for count in (0, 5):
             with monkeypatch.context() as patch:
                 loss_of(NAN)(Injector(patch, at=2))

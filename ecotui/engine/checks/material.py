@@ -14,7 +14,7 @@ from ecotui.config import PreflightConfig
 from ecotui.engine.assembly import Parts
 from ecotui.engine.checks.budget import Budget
 from ecotui.engine.control import Control
-from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, Sample
+from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, Replaced, Sample
 from ecotui.engine.data.decode import DecodeError, decode
 from ecotui.engine.data.transforms import Transform
 from ecotui.events import SplitName
@@ -107,7 +107,8 @@ class Material:
             if isinstance(item, Sample):
                 self.samples[split].append(item)
             else:
-                self.failures[split].append(item)
+                failure = item.failure if isinstance(item, Replaced) else item
+                self.failures[split].append(failure)
         done = len(self.samples[split]) + len(self.failures[split])
         self.seconds_a_sample = (time.monotonic() - started) / max(1, done)
 
