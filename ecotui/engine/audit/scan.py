@@ -17,7 +17,7 @@ from ecotui.engine.audit.cache import Cache, Known, carried_over
 from ecotui.engine.audit.identity import identify
 from ecotui.engine.audit.looks import measure
 from ecotui.engine.audit.reading import Look, look
-from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Outcome, Rows, Tiles, Trait
+from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Rows, Tiles, Trait
 from ecotui.engine.data.index import DataIndex
 
 FILES_AT_ONCE = 32
