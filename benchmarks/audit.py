@@ -132,12 +132,12 @@ def speed(folder: Path, count: int, width: int, height: int) -> dict[str, float]
     times: dict[str, list[float]] = {"pillow": [], "audit": [], "pillow_again": []}
     work: dict[str, list[float]] = {name: [] for name in times}
     for number in range(ROUNDS + 1):
-        for name in times:
+        for name, taken in times.items():
             act: Callable[[], None] = audit if name == "audit" else partial(load_all, paths)
             started, busy = time.perf_counter(), time.process_time()
             act()
             if number:
-                times[name].append(time.perf_counter() - started)
+                taken.append(time.perf_counter() - started)
                 work[name].append(time.process_time() - busy)
     ratios = [a / b for a, b in zip(times["pillow"], times["audit"], strict=True)]
     control = [a / b for a, b in zip(times["pillow"], times["pillow_again"], strict=True)]
