@@ -20,6 +20,9 @@ SIDE = 24
 MIN_FIRST = 0.86
 """Correlation before the fit, below which two photos are not looked at any further."""
 
+SURE_FIRST = 0.998
+"""Correlation before the fit, above which there is nothing to be gained by fitting."""
+
 MAX_CUT = 0.12
 """Share of a side that a slight crop may take from either end."""
 
@@ -73,7 +76,7 @@ def _fit(
 ) -> tuple[NDArray[np.float64], Boxes]:
     best = _correlation(sources, targets, boxes)
     fitted = boxes.copy()
-    going = np.flatnonzero(best >= MIN_FIRST)
+    going = np.flatnonzero((best >= MIN_FIRST) & (best < SURE_FIRST))
     for step, wanted in STEPS:
         for _ in range(_TURNS):
             if not _best_move(sources, targets, fitted, best, going, step):

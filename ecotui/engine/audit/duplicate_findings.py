@@ -6,7 +6,6 @@ scored stays what it was, and the training loses what it must not see.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from ecotui.audit_categories import BY_NAME
 from ecotui.engine.audit.alignment import agreement
 from ecotui.engine.audit.confirmation import are_same
 from ecotui.engine.audit.findings import Entry, Finding, splits_of
+from ecotui.engine.audit.groups import Groups
 from ecotui.engine.audit.look_findings import LOW_ENTROPY_BITS
 from ecotui.engine.audit.near_pairs import crops, nearest
 from ecotui.engine.audit.records import Rows, can_be_seen
@@ -89,16 +89,22 @@ def near_pairs(
     )
     places = np.flatnonzero(is_alike)
     places = places[np.argsort(-scores[places], kind="stable")]
-    found = []
-    for rank, place in enumerate(places.tolist()):
+    found: list[Pair] = []
+    groups, num_compared = Groups(), 0
+    for place in places.tolist():
         poll()
         cropped, whole, score = int(one[place]), int(other[place]), float(scores[place])
-        if rank < MAX_CONFIRMED:
+        # Of a hundred shots in a row a hundred pairs are compared, not five thousand.
+        if groups.are_joined(cropped, whole):
+            continue
+        if num_compared < MAX_CONFIRMED:
+            num_compared += 1
             paths = index.path_of(cropped), index.path_of(whole)
             is_sure = are_same(*paths, fitted[place], max_pixels=max_pixels)
         else:
             is_sure = score >= SURE_AGREEMENT
         if is_sure:
+            groups.join(cropped, whole)
             found.append(Pair(min(cropped, whole), max(cropped, whole), min(score, 0.9999)))
     return found
 
@@ -137,21 +143,10 @@ def duplicate_findings(
 
 def _groups(pairs: list[Pair]) -> list[list[int]]:
     """Return photos that hang together, each group ascending."""
-    parent: dict[int, int] = {}
-
-    def root(each: int) -> int:
-        while parent.setdefault(each, each) != each:
-            parent[each] = parent[parent[each]]
-            each = parent[each]
-        return each
-
+    groups = Groups()
     for pair in pairs:
-        low, high = sorted((root(pair.first), root(pair.second)))
-        parent[high] = low
-    groups: dict[int, list[int]] = defaultdict(list)
-    for each in sorted(parent):
-        groups[root(each)].append(each)
-    return list(groups.values())
+        groups.join(pair.first, pair.second)
+    return groups.members()
 
 
 def _scores(pairs: list[Pair]) -> dict[tuple[int, int], float]:

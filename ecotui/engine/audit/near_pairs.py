@@ -24,6 +24,9 @@ MAX_DISTANCE = 8
 MAX_BUCKET = 48
 """Photos with the same slice of a hash are compared with so many neighbours at most."""
 
+PAIRS_A_PHOTO = 20
+"""So many pairs a photo are looked at a second time, on average; those that agree most."""
+
 _TILES_AT_ONCE = 8_192
 _PAIRS_AT_ONCE = 2_000_000
 
@@ -72,7 +75,14 @@ def nearest(tiles: Tiles, poll: Callable[[], None]) -> Pairs:
         waiting.append(found)
         if sum(len(each.cropped) for each in waiting) > _PAIRS_AT_ONCE:
             kept, waiting = _best_of_each([kept, *waiting], len(tiles)), []
-    return _best_of_each([kept, *waiting], len(tiles))
+    return _most_alike(_best_of_each([kept, *waiting], len(tiles)), PAIRS_A_PHOTO * len(tiles))
+
+
+def _most_alike(pairs: Pairs, count: int) -> Pairs:
+    if len(pairs.cropped) <= count:
+        return pairs
+    order = np.argsort(pairs.distances, kind="stable")[:count]
+    return Pairs(*(values[order] for values in pairs))
 
 
 def _best_of_each(found: list[Pairs], count: int) -> Pairs:

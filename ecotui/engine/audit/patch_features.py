@@ -48,8 +48,8 @@ def patch_features(images_BCHW: torch.Tensor, poll: Callable[[], None]) -> torch
 def _evened(features_BD: torch.Tensor) -> torch.Tensor:
     """Return features of zero mean and equal spread, together as large as any other kind."""
     centred = (features_BD - features_BD.mean(0)) / (features_BD.std(0) + 1e-3)
-    size: float = features_BD.shape[1] ** 0.5
-    return centred / size
+    evened: torch.Tensor = centred / features_BD.shape[1] ** 0.5
+    return evened
 
 
 def _normalised(patches_ND: torch.Tensor) -> torch.Tensor:

@@ -224,8 +224,8 @@ def _small(image: Image.Image) -> Image.Image:
 
 def grey_of(colours: NDArray[np.uint8]) -> Greys:
     """Return the luma of an RGB picture. Source: ITU-R BT.601, as JPEG has it."""
-    luma: NDArray[np.float32] = colours.astype(np.float32) @ _LUMA
-    return np.rint(luma).astype(np.uint8)
+    greys: Greys = np.rint(colours.astype(np.float32) @ _LUMA).astype(np.uint8)
+    return greys
 
 
 def colour_figures(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
