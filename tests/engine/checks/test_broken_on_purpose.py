@@ -233,7 +233,7 @@ CASES = {
         verdict="warn",
         what="answers that it cannot know",
         remedy="preflight.accept",
-        sections={"train": {"label_smoothing": 0.0}},
+        sections={"train": {"label_smoothing": 0.0, "batch_size": 8}},
     ),
     "a weight without a gradient": Case(
         "gradients",
