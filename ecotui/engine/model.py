@@ -35,12 +35,14 @@ class BuiltModel:
         spec: The input it takes.
         notes: What was decided while building, in words.
         weights_sha256: Of the file of `model.weights`, where one was loaded.
+        has_trained_head: Whether the classifier, too, begins from weights that were trained.
     """
 
     network: nn.Module
     spec: InputSpec
     notes: tuple[str, ...]
     weights_sha256: str | None = None
+    has_trained_head: bool = False
 
 
 def build_model(
@@ -75,14 +77,18 @@ def build_model(
     if config.gradient_checkpointing:
         _enable_checkpointing(network, config.name)
     if has_state or own_file is None:
-        return BuiltModel(network, spec, notes)
+        is_whole = has_state or (config.pretrained and preset.get("num_classes") == num_classes)
+        return BuiltModel(network, spec, notes, has_trained_head=is_whole)
     loaded = load_file(own_file, network, config.name)
     start = (
         f"begun from {visible(own_file)} (sha256 {loaded.sha256[:16]}), of which "
         f"{len(loaded.fit.taken)} of {counted(loaded.fit.num_wanted, 'tensor')} fit; published "
         "weights (model.pretrained) are not used"
     )
-    return BuiltModel(network, spec, (*notes, start, *told(loaded.fit)), loaded.sha256)
+    is_whole = not loaded.fit.classifier and not loaded.fit.missing
+    return BuiltModel(
+        network, spec, (*notes, start, *told(loaded.fit)), loaded.sha256, has_trained_head=is_whole
+    )
 
 
 def wants_published(config: ModelConfig, *, has_state: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,11 @@ def noisy(image_CHW: torch.Tensor) -> torch.Tensor:
 
 def drawing(image_CHW: torch.Tensor) -> torch.Tensor:
     return image_CHW * (1 - 0.01 * torch.rand(image_CHW.shape))
+
+
+def with_borrowed_generators_kept(patch: pytest.MonkeyPatch) -> None:
+    """Let the data set draw from the generators of the training."""
+    patch.setattr(dataset, "borrowed_randomness", lambda _: nullcontext())
 
 
 def not_finite(image_CHW: torch.Tensor) -> torch.Tensor:

@@ -88,6 +88,19 @@ CASES = {
         broken.transforms(broken.noisy, only="train"),
         what="gives other pixels the second time",
     ),
+    "augmentation that draws from the generators of the training": Case(
+        "keyed_augmentation",
+        broken.with_borrowed_generators_kept,
+        what="draws from the generator of the training",
+        sections={
+            "augment": {
+                "scale": [1.0, 1.0],
+                "ratio": [1.0, 1.0],
+                "horizontal_flip": 1.0,
+                "color_jitter": 0.0,
+            }
+        },
+    ),
     "augmentation that leaves little": Case(
         "augmentation_strength",
         verdict="warn",
@@ -233,7 +246,7 @@ CASES = {
         verdict="warn",
         what="answers that it cannot know",
         remedy="preflight.accept",
-        sections={"train": {"label_smoothing": 0.0}},
+        sections={"train": {"label_smoothing": 0.0, "batch_size": 8}},
     ),
     "a weight without a gradient": Case(
         "gradients",

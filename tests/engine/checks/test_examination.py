@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,12 +14,12 @@ from PIL import Image
 from ecotui.config import PreflightConfig
 from ecotui.engine import preflight as preflight_module
 from ecotui.engine.assembly import Parts, assemble
-from ecotui.engine.checks import evaluation, loop
+from ecotui.engine.checks import evaluation, loop, passes
 from ecotui.engine.checks.augmentation import check_augmentation_strength
 from ecotui.engine.checks.batches import check_loader
 from ecotui.engine.checks.budget import Budget
 from ecotui.engine.checks.material import Material
-from ecotui.engine.checks.passes import check_first_pass, run_pass
+from ecotui.engine.checks.passes import Pass, check_first_pass, run_pass
 from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.data.index import build_index
 from ecotui.engine.generators import pack_generators
@@ -411,3 +412,25 @@ def test_a_failed_check_ends_the_run_with_its_three_lines(
         preflight(assembled(harness), run, PreflightConfig(), control, lambda _: None)
     assert caught.value.exit_code == ExitCode.PREFLIGHT
     assert "a score for each class" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "has_trained_head", "num_images", "verdict"),
+    [
+        (1.1, False, 4, "pass"),
+        (6.0, False, 4, "pass"),
+        (11.2, False, 4, "warn"),
+        (2.5, True, 4, "pass"),
+        (2.7, True, 4, "warn"),
+        (0.01, True, 8, "pass"),
+        (0.01, False, 4, "pass"),
+        (0.01, False, 8, "warn"),
+    ],
+)
+def test_the_first_loss_is_judged_by_where_the_classifier_comes_from(
+    harness: Harness, loss: float, has_trained_head: bool, num_images: int, verdict: str
+) -> None:
+    parts = assembled(harness)
+    parts.built = replace(parts.built, has_trained_head=has_trained_head)
+    seen = Pass(num_images, loss, True, (), (), (), 1.0)
+    assert passes._initial_loss(material(harness, parts), seen).verdict == verdict
