@@ -31,8 +31,9 @@ class Breaking(nn.Module):
         return self.network(images_BCHW)
 
 
-def test_steps_change_the_network_and_the_loan_puts_it_back(harness: Harness) -> None:
-    parts = assembled(harness, train={"ema": True})
+@pytest.mark.parametrize("ema", [False, True])
+def test_steps_change_the_network_and_the_loan_puts_it_back(harness: Harness, ema: bool) -> None:
+    parts = assembled(harness, train={"ema": ema})
     before = everything_of(parts)
     with borrowed(parts, "a test"):
         rehearsal = Rehearsal(parts)
