@@ -321,3 +321,12 @@ def test_a_time_limit_reaches_the_engine_as_an_end(
     argv = json.loads((run.path / "argv.json").read_text())
     ends_at = float(argv[argv.index("--ends-at") + 1])
     assert ends_at - run.config.stat().st_mtime == pytest.approx(3_600.0, abs=30.0)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "learning_rate"])
+def test_what_was_measured_once_is_not_measured_again(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        with_settings(RunConfig(), [f"train.{name}=auto"])
+    assert f"train.{name}" in caught.value.what
+    before = RunConfig.model_validate({"train": {name: "auto"}})
+    assert with_settings(before, ["train.epochs=3"]).train.epochs == 3

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
 from ecotui.engine.assembly import Parts
 from ecotui.engine.generators import pack_generators, unpack_generators
-from ecotui.engine.randomness import borrowed_randomness
 from ecotui.engine.seeds import derive_seed
 
 
@@ -19,9 +20,9 @@ def borrowed(parts: Parts, purpose: str) -> Iterator[None]:
     """Lend the network for a block that trains it, and put back every trace.
 
     Weights and buffers are copied to host memory, and back into the same tensors;
-    gradients are dropped; modes, what requires gradients, and the generators of Python,
-    NumPy and torch on each device become what they were. Optimizer, gradient scaler
-    and moving average are not lent: a measurement makes its own (see `Rehearsal`).
+    gradients are dropped; modes, those of the moving average too, and the generators of
+    Python, NumPy and torch on each device become what they were. Optimizer and gradient
+    scaler are not lent: a measurement makes its own (see `Rehearsal`).
 
     Args:
         parts: Of the run, before its first step.
@@ -29,20 +30,17 @@ def borrowed(parts: Parts, purpose: str) -> Iterator[None]:
     """
     network = parts.trainable.network
     kept = [(tensor, _host_copy(tensor)) for tensor in _tensors(network)]
-    wants = [(weight, weight.requires_grad) for weight in network.parameters()]
-    modes = [(module, module.training) for module in network.modules()]
+    modes = [(module, module.training) for module in (*network.modules(), *parts.judged.modules())]
     generators, record = pack_generators()
     seed = derive_seed(parts.config.train.seed, f"plan {purpose}")
     try:
-        with borrowed_randomness(seed):
-            if parts.compute.device_type != "cpu":
-                torch.manual_seed(seed)
-            yield
+        random.seed(seed)
+        np.random.seed(seed & 0xFFFFFFFF)
+        torch.manual_seed(seed)
+        yield
     finally:
         _put_back(kept)
         network.zero_grad(set_to_none=True)
-        for weight, wanted in wants:
-            weight.requires_grad_(wanted)
         for module, was_training in modes:
             module.training = was_training
         unpack_generators(generators, record)

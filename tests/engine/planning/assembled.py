@@ -30,7 +30,7 @@ def everything_of(parts: Parts) -> Everything:
     network = parts.trainable.network
     found |= {f"buffer {name}": buffer.clone() for name, buffer in network.named_buffers()}
     found |= {f"mode {name}": module.training for name, module in network.named_modules()}
-    found |= {f"wants {name}": each.requires_grad for name, each in network.named_parameters()}
+    found |= {f"judged {name}": each.training for name, each in parts.judged.named_modules()}
     found["record"] = captured.record
     found["rates"] = [group["lr"] for group in parts.trainable.optimizer.param_groups]
     return found

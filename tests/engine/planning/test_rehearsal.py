@@ -31,11 +31,14 @@ class Breaking(nn.Module):
         return self.network(images_BCHW)
 
 
-def test_steps_change_the_network_and_the_loan_puts_it_back(harness: Harness) -> None:
-    parts = assembled(harness, train={"ema": True})
+@pytest.mark.parametrize("ema", [False, True])
+def test_steps_change_the_network_and_the_loan_puts_it_back(harness: Harness, ema: bool) -> None:
+    parts = assembled(harness, train={"ema": ema})
     before = everything_of(parts)
     with borrowed(parts, "a test"):
-        Rehearsal(parts).measure(4, ENDLESS, batch_size=4, steps=2)
+        rehearsal = Rehearsal(parts)
+        rehearsal.measure(4, ENDLESS, batch_size=4, steps=2)
+        rehearsal.score(4, ENDLESS, repeats=1)
         assert not same_everything(before, everything_of(parts))
     assert same_everything(before, everything_of(parts))
 
