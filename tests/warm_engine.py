@@ -62,7 +62,7 @@ def serve(path: str) -> None:
     sys.stdout.flush()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     while True:
-        ready, _, _ = select.select([0, listener], [], [])
+        ready, _, _ = select.select([0, listener.fileno()], [], [])
         if 0 in ready:
             return
         client, _ = listener.accept()
