@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.demo-ready
 DEV_READY := $(VENV)/.dev-ready
 
-# Two processes, and all tests of a file in one of them: they share what the file sets up, and
-# each finds the machine no busier than two people leave it. None at all: make test TEST_PROCESSES=0
+# All tests of a file run in one process, as they share what the file sets up. With 0 everything
+# runs in the first one: make test TEST_PROCESSES=0
 TEST_PROCESSES ?= 2
 IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
