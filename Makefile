@@ -7,6 +7,12 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.demo-ready
 DEV_READY := $(VENV)/.dev-ready
 
+# All tests of a file run in one process, as they share what the file sets up. With 0 everything
+# runs in the first one: make test TEST_PROCESSES=0
+TEST_PROCESSES ?= 2
+IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?=
+
 .DEFAULT_GOAL := help
 .PHONY: demo test slow torture check docs bench clean help
 
@@ -14,7 +20,7 @@ demo: $(DEMO_READY) ## train the demo: 1,797 handwritten digits, in about three 
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/ecotui digits; else $(BIN)/ecotui --headless digits; fi
 
 test: $(DEV_READY) ## run the tests, those marked slow or torture left out
-	$(BIN)/python -m pytest -m "not slow and not torture"
+	$(BIN)/python -m pytest -m "not slow and not torture" $(IN_PARALLEL) $(PYTEST_ARGS)
 
 slow: $(DEV_READY) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from ecotui import session, storage
 from ecotui.config import DataConfig, RunConfig
 from ecotui.config_file import LoadedConfig
 from ecotui.paths import RunDir
+from tests.faults.server import ONE_THREAD
 
 TESTS = Path(__file__).parent
 
@@ -58,6 +61,29 @@ def recorded(tmp_path: Path, recordings: Path) -> Callable[[str], RunDir]:
         return run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def warm_engines() -> Iterator[str]:
+    """Serve engines that need not import anything; gives the `HOW` for `drive_cli.py`."""
+    with tempfile.TemporaryDirectory(prefix="ecotui-") as folder:  # a socket's path is short
+        path = f"{folder}/socket"
+        # Nobody listens on port 9: nothing is fetched from anywhere.
+        environ = {**os.environ, **ONE_THREAD, "HF_ENDPOINT": "http://127.0.0.1:9"}
+        with subprocess.Popen(
+            [sys.executable, str(TESTS / "warm_engine.py"), "serve", path],
+            env=environ | {"XDG_CACHE_HOME": folder, "PYTHONPATH": str(TESTS.parent)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            num_threads = server.stdout.readline().strip()
+            assert num_threads == b"1", "a process with threads cannot be forked safely"
+            yield f"warm:{path}"
+            server.stdin.close()
+            assert server.wait(30) == 0
 
 
 Launch = Callable[..., session.Session]

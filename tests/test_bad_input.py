@@ -1,7 +1,8 @@
 """Bad input through the real command and the real engine.
 
 Each case ends with its exit code and three lines, without a traceback, and
-leaves nothing half made.
+leaves nothing half made. Most engines are forked where the imports are done already: what is
+looked at here comes after them.
 """
 
 from __future__ import annotations
@@ -121,13 +122,22 @@ CASES: dict[str, tuple[Prepare, ExitCode, str]] = {
 }
 
 
+FRESH = {"weights out of reach"}
+"""Cases that depend on how libraries are imported: in an interpreter of their own."""
+TESTS = Path(__file__).parent
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[[list[str]], subprocess.CompletedProcess[str]]:
-    def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def command(tmp_path: Path, warm_engines: str) -> Command:
+    """Run the command, its engine forked or (`is_fresh`) in an interpreter of its own."""
+
+    def run(arguments: list[str], *, is_fresh: bool = False) -> subprocess.CompletedProcess[str]:
         # Nobody listens on port 9: the weights' server is out of reach wherever this runs.
         surroundings = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
+        begin = ["-m", "ecotui"] if is_fresh else [str(TESTS / "drive_cli.py"), warm_engines]
         return subprocess.run(
-            [sys.executable, "-m", "ecotui", "--headless", *arguments],
+            [sys.executable, *begin, "--headless", *arguments],
             cwd=tmp_path,
             env=surroundings,
             capture_output=True,
@@ -143,12 +153,12 @@ def command(tmp_path: Path) -> Callable[[list[str]], subprocess.CompletedProcess
 def test_bad_input_is_told_in_three_lines_and_leaves_nothing(
     case: str,
     tmp_path: Path,
-    command: Callable[[list[str]], subprocess.CompletedProcess[str]],
+    command: Command,
 ) -> None:
     prepare, code, said = CASES[case]
     if case == "unreadable folder" and os.geteuid() == 0:
         pytest.skip("root may read everything; tests/engine/data/test_index.py fakes the refusal")
-    done = command(prepare(tmp_path))
+    done = command(prepare(tmp_path), is_fresh=case in FRESH)
     assert done.returncode == code, done.stderr
     lines = done.stderr.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["error", "expected", "to fix"]
@@ -162,7 +172,7 @@ def test_bad_input_is_told_in_three_lines_and_leaves_nothing(
 def test_hostile_class_names_train_and_print_harmlessly(
     name: str,
     tmp_path: Path,
-    command: Callable[[list[str]], subprocess.CompletedProcess[str]],
+    command: Command,
 ) -> None:
     photos(tmp_path, (name, "plain"))
     done = command(
@@ -176,7 +186,7 @@ def test_hostile_class_names_train_and_print_harmlessly(
 
 def test_a_class_called_like_markup_comes_through_a_manifest(
     tmp_path: Path,
-    command: Callable[[list[str]], subprocess.CompletedProcess[str]],
+    command: Command,
 ) -> None:
     root = photos(tmp_path, ("a", "b"))
     rows = [
@@ -186,7 +196,8 @@ def test_a_class_called_like_markup_comes_through_a_manifest(
     ]
     (root / "all.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     done = command(
-        ["smoke", "--set", "data.root=photos", "--set", "data.manifest=all.csv", *TINY, *ONE_STEP]
+        ["smoke", "--set", "data.root=photos", "--set", "data.manifest=all.csv", *TINY, *ONE_STEP],
+        is_fresh=True,
     )
     assert done.returncode == ExitCode.DONE, done.stderr
     assert "[/" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -123,6 +124,51 @@ def loads_carelessly(node: ast.AST) -> bool:
     return called(node) == "torch.load" and not has_keyword(node, "weights_only", True)
 
 
+IMPORTER = """
+import importlib, json, os, sys
+
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+for name in json.loads(sys.argv[2]):
+    child = os.fork()
+    if child == 0:
+        importlib.import_module(name)
+        print(name, *sys.modules, flush=True)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        sys.exit(f"{name} cannot be imported")
+"""
+"""Forks a process for each module, which thus begins with what was imported before, no more."""
+BroughtIn = Callable[[str], set[str]]
+
+
+def imports_of(names: list[str], after: list[str]) -> dict[str, set[str]]:
+    """Return the modules that are there once a module is imported, by its name."""
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORTER, json.dumps(after), json.dumps(names)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = [line.split() for line in ran.stdout.splitlines()]
+    return {name: set(modules) for name, *modules in found}
+
+
+def dotted_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.fixture(scope="module")
+def brought_in() -> BroughtIn:
+    """Say what a module of the front brings in; what is light and common is imported once."""
+    found = imports_of([f"ecotui.{name}" for name in FRONT], after=["pydantic"])
+    found |= imports_of([dotted_name(path) for path in DRAWING], after=["pydantic", "textual.app"])
+    return lambda name: found[name]
+
+
 @pytest.mark.parametrize("path", MODULES, ids=ids)
 class TestEveryModule:
     def test_is_short(self, path: Path) -> None:
@@ -161,15 +207,11 @@ class TestEveryModuleThatDraws:
     def test_makes_no_text_that_reads_markup(self, path: Path) -> None:
         assert offences(TREES[path], is_open_to_markup) == []
 
-    def test_brings_in_no_engine(self, path: Path) -> None:
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        source = f"import sys, {name}\nprint(*sys.modules)"
-        ran = subprocess.run(
-            [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        found = {module.split(".")[0] for module in ran.stdout.split()}
+    def test_brings_in_no_engine(self, path: Path, brought_in: BroughtIn) -> None:
+        brought = brought_in(dotted_name(path))
+        found = {module.split(".")[0] for module in brought}
         assert not (HEAVY - {"textual"}) & found
-        assert "ecotui.engine" not in ran.stdout.split()
+        assert "ecotui.engine" not in brought
 
 
 @pytest.mark.parametrize(
@@ -215,12 +257,15 @@ def test_the_rules_leave_the_rest_alone(source: str, is_offence: Callable[[ast.A
 
 
 @pytest.mark.parametrize("name", FRONT)
-def test_a_front_module_brings_in_nothing_heavy(name: str) -> None:
-    source = f"import sys, ecotui.{name}\nprint(*sys.modules)"
-    ran = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert not HEAVY & set(ran.stdout.split())
+def test_a_front_module_brings_in_nothing_heavy(name: str, brought_in: BroughtIn) -> None:
+    assert not HEAVY & brought_in(f"ecotui.{name}")
+
+
+def test_what_a_module_brings_in_is_seen() -> None:
+    brought = imports_of(["tests.drawing", "ecotui.text"], after=["pydantic"])
+    assert {"pydantic", "textual", "tests.drawing"} <= brought["tests.drawing"]
+    assert "ecotui.text" in brought["ecotui.text"]
+    assert "textual" not in brought["ecotui.text"]
 
 
 def test_the_command_line_brings_in_next_to_nothing() -> None:

@@ -18,6 +18,7 @@ from ecotui import lock
 from ecotui.errors import ExitCode
 from ecotui.paths import RunDir, list_runs
 
+DRIVE = Path(__file__).parent / "drive_cli.py"
 WAIT_SECONDS = 60.0
 ENDLESS = ("--set", "train.epochs=100000", "--set", "preflight.level=off")
 
@@ -44,10 +45,10 @@ def ecotui(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ecotui", *arguments]
 
 
-def output_of(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        ecotui(*arguments), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
-    )
+def output_of(*arguments: str, code: int = 0, warm: str = "") -> str:
+    """Run the command and return what it prints; `warm` has its engine forked."""
+    argv = [sys.executable, str(DRIVE), warm, *arguments] if warm else ecotui(*arguments)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -58,9 +59,9 @@ def summary_of(printed: str) -> str:
 
 
 @pytest.fixture
-def endless(place: Path) -> Iterator[RunDir]:
+def endless(place: Path, warm_engines: str) -> Iterator[RunDir]:
     """A detached run that goes on until it is stopped."""
-    output_of("--headless", "tiny.toml", "--detach", *ENDLESS)
+    output_of("--headless", "tiny.toml", "--detach", *ENDLESS, warm=warm_engines)
     (run,) = list_runs(place / "runs")
     wait_for(run, b'"checkpoint_saved"')
     yield run
@@ -117,11 +118,14 @@ def test_two_readers_see_the_same_run_and_a_stop_ends_both(endless: RunDir) -> N
 
 
 def test_a_stopped_run_is_resumed_and_ends_with_the_bits_of_an_undisturbed_one(
-    place: Path,
+    place: Path, warm_engines: str
 ) -> None:
-    output_of("--headless", "tiny.toml", "--set", "train.epochs=15", "-q")
+    """The undisturbed one goes without preflight, which is to change no bit either."""
+    epochs = ("--set", "train.epochs=15")
+    unchecked = ("--set", "preflight.level=off")
+    output_of("--headless", "tiny.toml", *epochs, *unchecked, "-q", warm=warm_engines)
     (whole,) = list_runs(place / "runs")
-    output_of("--headless", "tiny.toml", "--set", "train.epochs=15", "--detach")
+    output_of("--headless", "tiny.toml", *epochs, "--detach")
     (run,) = [found for found in list_runs(place / "runs") if found.run_id != whole.run_id]
     wait_for(run, b'"checkpoint_saved"')
     output_of("stop", run.run_id)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from ecotui import app as app_module
 from ecotui.app import EcoApp
 from ecotui.config_file import LoadedConfig
 from ecotui.events import AnyEvent
@@ -18,8 +19,25 @@ from ecotui.paths import RunDir
 from ecotui.replay import Replay
 from ecotui.session_factory import SessionFactory
 from ecotui.stream import decode
+from tests.drawing import stand_still, text_of
 
 TEXTS = Path(__file__).parent / "texts"
+
+
+class Heard(Replay):
+    """A replay that knows whether what it said has been taken in."""
+
+    _found_nothing = False
+
+    def read(self) -> list[tuple[bytes, AnyEvent]]:
+        found = super().read()
+        # The app assigns its state, at the latest, with the first reading that finds nothing.
+        self._found_nothing = not found
+        return found
+
+    @property
+    def is_heard(self) -> bool:
+        return self._found_nothing and self._taken == self._upto
 
 
 @dataclass
@@ -35,19 +53,24 @@ class Opened:
 
     app: EcoApp
     pilot: Pilot[int]
-    engine: Replay
+    engine: Heard
     launched: list[RunDir]
 
     def text(self) -> str:
         """Return what stands on the screen, line by line."""
-        strips = self.app.screen._compositor.render_strips()
-        lines = ("".join(segment.text for segment in strip).rstrip() for strip in strips)
-        return "\n".join(lines) + "\n"
+        return text_of(self.app)
 
     async def settle(self) -> None:
         """Wait until the app has shown what the engine said."""
-        for _ in range(3):
-            await self.pilot.pause(0.12)
+        await stand_still(self.pilot, self._has_heard)
+
+    def _has_heard(self) -> bool:
+        """Say whether the app holds all that its engine stated, and has looked for the runs."""
+        session, workers = self.app.session, self.app.workers
+        if any(worker.group == "runs" and worker.is_running for worker in workers):
+            return False
+        follows = any(worker.group == "run" and not worker.is_finished for worker in workers)
+        return not follows or not isinstance(session, Heard) or session.is_heard
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -74,6 +97,7 @@ def open_app(
 ) -> Open:
     """Return a way to open the app on a recording, by name or as events."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(app_module, "READ_INTERVAL_SECONDS", 0.01)
 
     @asynccontextmanager
     async def opened(
@@ -85,12 +109,12 @@ def open_app(
     ) -> AsyncIterator[Opened]:
         events = events_of(recording) if isinstance(recording, str) else recording
         run = RunDir(Path("runs") / "full")
-        engine, launched = Replay(events, run), list[RunDir]()
+        engine, launched = Heard(events, run), list[RunDir]()
 
-        def launch(run: RunDir) -> Replay:
+        def launch(run: RunDir) -> Heard:
             launched.append(run)
             if next_recording and len(launched) == 1:
-                return Replay(events_of(next_recording), run)
+                return Heard(events_of(next_recording), run)
             return engine
 
         sessions = SessionFactory(launch=launch, attach=lambda _: engine)

@@ -33,6 +33,7 @@ from ecotui.widgets.health_log import HealthLog
 from ecotui.widgets.stage_bars import StageBars
 from ecotui.widgets.summary_panel import SummaryPanel
 from ecotui.widgets.verdict_list import VerdictList
+from tests.drawing import stand_still
 
 
 def drawn(widget: Widget, show: Callable[[Any], None], size: tuple[int, int] = (80, 24)) -> str:
@@ -48,9 +49,7 @@ def drawn(widget: Widget, show: Callable[[Any], None], size: tuple[int, int] = (
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             show(widget)
-            await pilot.pause(0.2)
-            strips = app.screen._compositor.render_strips()
-            return "\n".join("".join(part.text for part in strip).rstrip() for strip in strips)
+            return await stand_still(pilot)
 
     return asyncio.run(draw())
 

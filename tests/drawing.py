@@ -1,0 +1,46 @@
+"""What an app under a pilot shows, once nothing in it moves any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from textual.app import App
+from textual.pilot import Pilot
+
+SECONDS = 30.0
+"""Until what is waited for has come, or never will."""
+LOOKS = 3
+"""So many looks in a row show the same before a screen is taken for still: one layout may ask
+for another, and does so within a look."""
+
+
+def text_of(app: App[Any]) -> str:
+    """Return what stands on the screen, line by line."""
+    strips = app.screen._compositor.render_strips()
+    lines = ("".join(segment.text for segment in strip).rstrip() for strip in strips)
+    return "\n".join(lines) + "\n"
+
+
+async def stand_still(pilot: Pilot[Any], is_heard: Callable[[], bool] = lambda: True) -> str:
+    """Wait until the app has heard everything and its screen no longer changes; return it.
+
+    Conditions rather than a time: on a busy machine no time is long enough.
+
+    Args:
+        pilot: Of the app.
+        is_heard: Says whether all that the app is to show has reached it.
+    """
+    deadline = time.monotonic() + SECONDS
+    while not is_heard():
+        assert time.monotonic() < deadline, "the app has not heard what it is to show"
+        await asyncio.sleep(0.005)
+    looks: list[str] = []
+    while len(looks) < LOOKS:
+        assert time.monotonic() < deadline, f"the screen never stood still: {looks[-1]}"
+        await pilot.pause()
+        look = text_of(pilot.app)
+        looks = [*looks, look] if looks[-1:] == [look] else [look]
+    return looks[-1]
