@@ -4,51 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
-from textual.message import Message
-from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
+from ecotui.actions.home import HOME
 from ecotui.errors import EcoError
 from ecotui.paths import RunDir, list_runs, shipped_configs
 from ecotui.runs_table import HEADINGS, RunRow, row_cells, row_of
+from ecotui.screens.frame import EcoScreen
+from ecotui.screens.messages import ConfigChoice, RunChoice
 from ecotui.text import visible
+from ecotui.widgets.panel import bindings_of
 
 MAX_RUNS = 100
 """The newest runs shown; `ecotui runs` lists them all."""
 REFRESH_SECONDS = 5.0
 
 
-class HomeScreen(Screen[None]):
+class HomeScreen(EcoScreen):
     """Shipped configs to start, and runs to come back to."""
 
+    NAME = "home"
+    HEADING = "Home"
     CSS_PATH = "home.tcss"
+    BINDINGS = bindings_of(HOME)
 
-    @dataclass
-    class ConfigChosen(Message):
-        """A config is to be trained."""
-
-        reference: str
-
-    @dataclass
-    class RunChosen(Message):
-        """A run is to be shown."""
-
-        run: RunDir
-
-    def __init__(self, runs_dir: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._runs_dir = runs_dir
         self._shown: list[tuple[str, ...]] = []
         self._is_looking = False
 
-    def compose(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """Lay out both lists."""
         yield Static(
             "ecotui: choose a config to train, or a run to watch; Enter opens",
@@ -61,10 +52,10 @@ class HomeScreen(Screen[None]):
         runs: DataTable[Text] = DataTable(id="runs", cursor_type="row")
         runs.border_title = "Runs"
         yield runs
-        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Fill the list of configs, and look for runs now and every few seconds."""
+        super().on_mount()
         configs = self.query_one("#configs", DataTable)
         configs.add_columns("config", "trains")
         for name, path in shipped_configs().items():
@@ -75,6 +66,7 @@ class HomeScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Look for runs whenever the screen comes into view."""
+        super().on_screen_resume()
         self.look_for_runs()
 
     @work(group="runs", exit_on_error=False)
@@ -84,7 +76,7 @@ class HomeScreen(Screen[None]):
             return
         self._is_looking = True
         try:
-            rows = await asyncio.to_thread(_scan, self._runs_dir)
+            rows = await asyncio.to_thread(_scan, self.host.runs_dir)
         finally:
             self._is_looking = False
         self._show(rows)
@@ -94,14 +86,14 @@ class HomeScreen(Screen[None]):
         event.stop()
         key = event.row_key.value or ""
         if event.data_table.id == "configs":
-            self.post_message(self.ConfigChosen(key))
+            self.post_message(ConfigChoice(key))
         else:
-            self.post_message(self.RunChosen(RunDir(Path(key))))
+            self.post_message(RunChoice(RunDir(Path(key))))
 
     def _show(self, rows: Sequence[RunRow]) -> None:
         table = self.query_one("#runs", DataTable)
         cells = [(row.path, *row_cells(row)) for row in rows]
-        table.border_subtitle = visible(self._runs_dir) if rows else "none yet"
+        table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
         if cells == self._shown:
             return
         self._shown = cells

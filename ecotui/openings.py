@@ -1,0 +1,44 @@
+"""What the app opens: a new run, one to watch, or one to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecotui import storage
+from ecotui.config_file import LoadedConfig
+from ecotui.paths import RunDir
+from ecotui.session_factory import EngineSession, SessionFactory
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A run that is to go on from its newest checkpoint.
+
+    Attributes:
+        run: Its directory.
+        settings: `key=value`, changed before it does.
+    """
+
+    run: RunDir
+    settings: Sequence[str] = ()
+
+
+Opening = LoadedConfig | RunDir | Resumption
+"""A config to start, a run to watch, or one to go on with."""
+
+
+def session_of(opening: Opening, sessions: SessionFactory, runs_dir: Path) -> EngineSession:
+    """Return the session of what is opened; its engine is started where it has to be.
+
+    Raises:
+        EcoError: The run cannot be made, or its engine not started.
+    """
+    match opening:
+        case RunDir():
+            return sessions.attach(opening)
+        case Resumption():
+            return sessions.launch(opening.run, opening.settings)
+        case LoadedConfig():
+            return sessions.launch(storage.create_run(opening, runs_dir), ())
