@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import click
 
 from ecotui import resuming
-from ecotui.app import EcoApp, Opening, Resumption
+from ecotui.app import EcoApp
+from ecotui.app_settings import Flags, app_settings
 from ecotui.config_file import load_config
+from ecotui.errors import UsageError
 from ecotui.narration import progress
+from ecotui.openings import Opening, Resumption
 from ecotui.paths import choose_runs_dir, find_run
 from ecotui.session_factory import REAL_ENGINE, SessionFactory, engine_with
 from ecotui.summary import summary_lines
@@ -23,6 +26,7 @@ def run(
     runs_dir: str | None,
     *,
     ends_at: float | None = None,
+    flags: Flags | None = None,
 ) -> int:
     """Train a config before one's eyes, or show the configs and runs there are.
 
@@ -31,23 +35,31 @@ def run(
         settings: `key=value`, on top of it.
         runs_dir: Where runs are kept; None for the usual place.
         ends_at: When the time given to it is over, unix seconds.
+        flags: How the app is to look and listen.
 
     Raises:
-        UsageError: No terminal, no such config, or one that is not valid.
+        UsageError: No terminal, no such config, or one that is not valid; or `--readonly`
+            with a config.
     """
     check_terminal()
+    if config is not None and flags is not None and flags.is_readonly:
+        raise UsageError(
+            f"--readonly takes no request, and '{visible(config, limit=80)}' would start a run",
+            "a run to watch, or none to look at them all",
+            "watch a run: ecotui attach RUN --readonly; or leave --readonly out",
+        )
     opening = None if config is None else load_config(config, settings)
-    return _open(opening, runs_dir, engine_with(ends_at=ends_at))
+    return _open(opening, runs_dir, engine_with(ends_at=ends_at), flags)
 
 
-def attach(reference: str, runs_dir: str | None) -> int:
+def attach(reference: str, runs_dir: str | None, *, flags: Flags | None = None) -> int:
     """Show a run, alive or not.
 
     Raises:
         UsageError: No terminal, or no such run.
     """
     check_terminal()
-    return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir)
+    return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir, flags=flags)
 
 
 def resume(
@@ -57,6 +69,7 @@ def resume(
     *,
     smaller: bool = False,
     ends_at: float | None = None,
+    flags: Flags | None = None,
 ) -> int:
     """Go on with a run from its newest checkpoint, before one's eyes.
 
@@ -66,6 +79,7 @@ def resume(
         settings: To change, `key=value`.
         smaller: Take half the micro-batch.
         ends_at: When the time given to it is over, unix seconds.
+        flags: How the app is to look and listen.
 
     Raises:
         UsageError: No terminal, no such run, it is alive, it has nothing left to do, or
@@ -74,11 +88,17 @@ def resume(
     check_terminal()
     going = resuming.plan(reference, runs_dir, settings, smaller=smaller)
     engine = engine_with(settings=going.settings, ends_at=ends_at)
-    return _open(Resumption(going.run), runs_dir, engine)
+    return _open(Resumption(going.run), runs_dir, engine, flags)
 
 
-def _open(opening: Opening, runs_dir: str | None, sessions: SessionFactory = REAL_ENGINE) -> int:
-    app = EcoApp(opening, choose_runs_dir(runs_dir), sessions=sessions)
+def _open(
+    opening: Opening | None,
+    runs_dir: str | None,
+    sessions: SessionFactory = REAL_ENGINE,
+    flags: Flags | None = None,
+) -> int:
+    settings = app_settings(Flags() if flags is None else flags)
+    app = EcoApp(opening, choose_runs_dir(runs_dir), sessions=sessions, settings=settings)
     code = app.run()
     if app.failure is not None:
         raise app.failure

@@ -11,6 +11,8 @@ from ecotui import __version__
 from ecotui.cli_config import config
 from ecotui.cli_options import (
     CONTEXT,
+    app_flags,
+    app_options,
     headless_option,
     json_option,
     quiet_option,
@@ -101,6 +103,7 @@ def cli() -> None:
 @click.option("--detach", is_flag=True, help="Return once the run has begun; it goes on.")
 @time_limit_option
 @requeue_option
+@app_options
 def run_command(
     config: str | None,
     headless: bool,
@@ -118,7 +121,7 @@ def run_command(
     if not (headless or as_json or quiet or detach):
         from ecotui import app_verbs
 
-        return app_verbs.run(config, settings, runs_dir, ends_at=ends_at)
+        return app_verbs.run(config, settings, runs_dir, ends_at=ends_at, flags=app_flags())
     from ecotui import verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)
@@ -168,12 +171,13 @@ def preflight(config: str, settings: Sequence[str], runs_dir: str | None, as_jso
 @runs_dir_option
 @json_option
 @quiet_option
+@app_options
 def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool) -> int:
     """Watch RUN from its beginning; Ctrl-C leaves it running."""
     if not (headless or as_json or quiet):
         from ecotui import app_verbs
 
-        return app_verbs.attach(run, runs_dir)
+        return app_verbs.attach(run, runs_dir, flags=app_flags())
     from ecotui import verbs
 
     return verbs.attach(run, runs_dir, style=verbs.style_of(as_json=as_json, quiet=quiet))
@@ -194,6 +198,7 @@ def attach(run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet:
 @runs_dir_option
 @json_option
 @quiet_option
+@app_options
 def resume(
     run: str | None,
     settings: Sequence[str],
@@ -215,7 +220,12 @@ def resume(
 
         _check_requeue(requeue, True)
         return app_verbs.resume(
-            run or "latest", runs_dir, settings, smaller=smaller, ends_at=ends_at
+            run or "latest",
+            runs_dir,
+            settings,
+            smaller=smaller,
+            ends_at=ends_at,
+            flags=app_flags(),
         )
     from ecotui import resuming, verbs
 

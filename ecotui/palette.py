@@ -7,6 +7,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
+from textual.types import IgnoreReturnCallbackType
 
 from ecotui.actions.action import Action
 from ecotui.actions.table import ACTIONS
@@ -53,7 +54,7 @@ class ActionProvider(Provider):
         situation = getattr(self.app, "situation", None)
         return situation is None or action.is_possible(situation)
 
-    def _run(self, action: Action, node: DOMNode) -> partial[object]:
+    def _run(self, action: Action, node: DOMNode) -> IgnoreReturnCallbackType:
         return partial(self.app.run_action, action.does, default_namespace=node)
 
     def _keys(self, action: Action) -> str:

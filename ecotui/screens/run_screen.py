@@ -1,29 +1,16 @@
-"""What the three screens of a run have in common, and which of them fits a state."""
+"""What the three screens of a run have in common."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from textual.app import ComposeResult
 
-from ecotui.events import Layer
 from ecotui.paths import RunDir
+from ecotui.screens.fitting import fitting_screen
 from ecotui.screens.frame import EcoScreen
 from ecotui.state import RunState
 from ecotui.summary import summary_lines
 from ecotui.widgets.status_line import StatusLine
 from ecotui.widgets.summary_panel import SummaryPanel
-
-ScreenName = Literal["diagnostic", "preflight", "training"]
-
-
-def fitting_screen(state: RunState) -> ScreenName:
-    """Return the screen of the latest stage that this attempt has come to."""
-    if _has_begun(state, 5, 6, 7):
-        return "training"
-    if _has_begun(state, 2, 3):
-        return "preflight"
-    return "diagnostic"
 
 
 class RunScreen(EcoScreen):
@@ -56,7 +43,3 @@ class RunScreen(EcoScreen):
         if run is None or not has_ended_here:
             return ()
         return tuple(summary_lines(state, run))
-
-
-def _has_begun(state: RunState, *numbers: Layer) -> bool:
-    return any(layer.layer in numbers and layer.status != "idle" for layer in state.layers)

@@ -10,6 +10,8 @@ from textual.widget import Widget
 
 from ecotui.actions.action import Action
 
+_SCREENS = Binding.Group("Screens", compact=True)
+
 
 @runtime_checkable
 class HasText(Protocol):
@@ -55,6 +57,7 @@ def bindings_of(actions: Sequence[Action]) -> list[BindingType]:
             tooltip=action.help,
             id=action.id,
             priority=action.outranks,
+            group=_SCREENS if action.id.startswith("screen.") else None,
         )
         for action in actions
         if action.keys

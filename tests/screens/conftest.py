@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,8 @@ def open_app(
         run = RunDir(Path("runs") / "full")
         engine, launched = Replay(events, run), list[RunDir]()
 
-        def launch(run: RunDir) -> Replay:
+        def launch(run: RunDir, settings: Sequence[str] = (), /) -> Replay:
+            del settings
             launched.append(run)
             if next_recording and len(launched) == 1:
                 return Replay(events_of(next_recording), run)
