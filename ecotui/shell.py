@@ -46,6 +46,12 @@ class Shell(App[int]):
     ENABLE_COMMAND_PALETTE = False  # It is an action like others, so that its keys can be changed.
     COMMANDS = {ActionProvider}  # noqa: RUF012
     BINDINGS = bindings_of(EVERYWHERE)
+    CSS = """
+    .panel { border-top: solid $primary-muted; border-title-color: $text-primary;
+        border-subtitle-color: $foreground-muted; padding: 0 1; }
+    .panel:focus, .panel:focus-within { border-top: heavy $accent; }
+    CommandPalette SearchIcon { display: none; }
+    """
 
     def __init__(self, runs_dir: Path, settings: AppSettings) -> None:
         self._no_colour = NoColor(enabled=False)

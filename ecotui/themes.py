@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from ecotui.widgets.look import Colours
 
 _MONO = "ansi_default"
 _MONO_VARIABLES = {
+    **BUILTIN_THEMES["ansi-dark"].variables,
     "block-cursor-text-style": "reverse",
     "block-cursor-foreground": _MONO,
     "block-cursor-background": _MONO,
     "block-cursor-blurred-text-style": "underline",
-    "input-selection-foreground": _MONO,
-    "input-selection-background": _MONO,
     "button-focus-text-style": "bold reverse",
-    "footer-key-foreground": _MONO,
 }
+"""What has the cursor or the focus is reversed: the terminal's own two colours are all there is."""
 
 REGISTERED = (
     Theme(

@@ -60,7 +60,7 @@ EVERYWHERE = (
         "S",
         "stop_after_epoch",
         "Stop after epoch",
-        "stop once this epoch and its validation are done",
+        "stop once this epoch is done",
         when=while_live,
         changes=True,
         in_footer=False,
@@ -79,7 +79,7 @@ EVERYWHERE = (
         "P",
         "pause_and_free",
         "Pause, free memory",
-        "stand still and move the model off the accelerator meanwhile",
+        "stand still, the model off the accelerator meanwhile",
         when=_can_pause,
         changes=True,
         in_footer=False,
@@ -127,7 +127,7 @@ EVERYWHERE = (
         "m",
         "silence_guard",
         "Silence",
-        "let a guard watch and tell, but act no more; or take that back",
+        "let a guard tell but act no more, or act again",
         when=_can_change,
         changes=True,
         in_footer=False,
@@ -154,9 +154,7 @@ EVERYWHERE = (
     Action(
         "app.detach", "d", "detach", "Detach", "leave the app; the run goes on", when=while_live
     ),
-    Action(
-        "app.home", "h", "home", "Home", "runs and configs, once the run has ended", when=when_ended
-    ),
+    Action("app.home", "h", "home", "Home", "runs and configs; a live run goes on", when=with_run),
     Action("app.copy", "y", "copy", "Copy", "copy the text of the panel in focus", in_footer=False),
     Action(
         "app.zoom",
@@ -190,7 +188,7 @@ EVERYWHERE = (
         "ctrl+c,ctrl+q",
         "quit",
         "Quit",
-        "the same",
+        "leave; asks first while the run is going",
         in_footer=False,
         outranks=True,
     ),
@@ -199,7 +197,7 @@ EVERYWHERE = (
         "ctrl+z",
         "suspend_process",
         "Suspend",
-        "back to the shell; fg comes back, the run goes on",
+        "back to the shell; fg comes back",
         in_footer=False,
         outranks=True,
     ),

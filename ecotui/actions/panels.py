@@ -54,5 +54,14 @@ LOG = (
         place="panel",
         in_footer=False,
     ),
+    Action(
+        "log.choose",
+        "enter",
+        "choose",
+        "Open",
+        "more about this line",
+        place="panel",
+        in_footer=False,
+    ),
 )
 """Heard by every `LogView`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol, cast, runtime_checkable
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
@@ -56,7 +57,8 @@ def look_of(widget: Widget) -> Look:
 
 
 _PAIRS = {
-    "─━┄┅┈┉╌╍═▔▁▂▃╴╶╸╺╼╾⎯": "-",
+    "─┄┈╌▔▁▂▃╴╶╼⎯": "-",
+    "━┅┉╍═╸╺╾": "=",
     "│┃┆┇┊┋╎╏║▏▎▕╵╷╹╻╽╿": "|",
     "▊▋█▉▇▆▅▄▀▐▌▍▞▚▙▟▛▜▖▗▘▝■▪◼": "#",
     "▓▒░": ":",
@@ -79,8 +81,14 @@ _PAIRS = {
     "╲⟍": "\\",
 }
 _IN_ASCII = {ord(drawn): plain for many, plain in _PAIRS.items() for drawn in many}
-_DRAWN = ((0x2190, 0x23FF), (0x2500, 0x28FF), (0x2900, 0x297F), (0x2B00, 0x2BFF))
-"""Arrows, technical signs, boxes, blocks, shapes, dingbats and braille: never part of a word."""
+_DRAWN = (
+    (0x2190, 0x23FF),
+    (0x2500, 0x28FF),
+    (0x2900, 0x297F),
+    (0x2B00, 0x2BFF),
+    (0x1F300, 0x1FAFF),
+)
+"""Arrows, technical signs, boxes, blocks, shapes, braille and emoji: never part of a word."""
 _FEW_DOTS, _MANY_DOTS = 3, 6
 """Of the eight in a braille cell: how many are a point, a stroke, an area."""
 
@@ -107,7 +115,7 @@ def _plain(character: str) -> str:
         dots = (code - 0x2800).bit_count()
         return " .:#"[(dots > 0) + (dots > _FEW_DOTS) + (dots > _MANY_DOTS)]
     is_drawn = any(first <= code <= last for first, last in _DRAWN)
-    return "?" if is_drawn else character
+    return "?" * cell_len(character) if is_drawn else character
 
 
 class AsciiOnly(LineFilter):

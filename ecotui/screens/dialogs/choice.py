@@ -43,7 +43,9 @@ class ChoiceScreen(Dialog[str]):
 
     DEFAULT_CSS = """
     ChoiceScreen OptionList { height: auto; max-height: 14; border: none; padding: 0; }
-    ChoiceScreen Input { border: none; height: 1; padding: 0; }
+    ChoiceScreen OptionList > .option-list--option-highlighted {
+        color: $block-cursor-foreground; background: $block-cursor-background;
+        text-style: $block-cursor-text-style; }
     """
     HINT = "type to find, Enter takes it, Esc cancels"
     BINDINGS = [  # noqa: RUF012
@@ -59,7 +61,7 @@ class ChoiceScreen(Dialog[str]):
 
     def fill(self) -> Iterable[Widget]:
         """Return the line to type in and the list."""
-        yield Input(placeholder="type to find", max_length=100)
+        yield Input(placeholder="type to find", max_length=100, compact=True)
         options = OptionList(*map(_option, self._choices), markup=False)
         options.can_focus = False
         yield options

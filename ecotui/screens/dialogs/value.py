@@ -39,7 +39,7 @@ class ValueScreen(Dialog[str]):
     def fill(self) -> Iterable[Widget]:
         """Return the sentence, the line to type in and the judgement."""
         yield Static(Content(visible(self._told)), classes="told", markup=False)
-        yield Input(self._value, max_length=MAX_CHARACTERS, select_on_focus=True)
+        yield Input(self._value, max_length=MAX_CHARACTERS, compact=True)
         yield Static("", id="fault", classes="told", markup=False)
 
     def on_mount(self) -> None:
