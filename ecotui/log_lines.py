@@ -33,6 +33,9 @@ class Lines(Protocol):
 class PackedLines:
     """Lines in memory, packed by the block: ten times as many in the same room.
 
+    One thread may add while another reads: a reader that comes upon a block just dropped gets
+    another line or an IndexError, and looks again with the next frame.
+
     Args:
         most: Lines kept; the oldest block goes when there are more.
     """
@@ -55,7 +58,7 @@ class PackedLines:
             packed = "\n".join(self._open).encode("utf-8", "surrogatepass")
             self._blocks.append(zlib.compress(packed, level=1))
             self._open = []
-            self._drop()
+        self._drop()
 
     def line(self, index: int) -> str:
         """Return a line by its number.

@@ -46,6 +46,7 @@ EVERYWHERE = (
         "bars, charts, layers, alerts and checkpoints",
         when=with_run,
     ),
+    Action("app.help", "question_mark", "help", "Keys", "the keys that work here"),
     Action(
         "run.stop",
         "s",
@@ -165,7 +166,6 @@ EVERYWHERE = (
         in_footer=False,
     ),
     Action("app.theme", "T", "choose_theme", "Theme", "choose the colours", in_footer=False),
-    Action("app.help", "question_mark", "help", "Keys", "the keys that work here"),
     Action(
         "app.panel_help",
         "f1",

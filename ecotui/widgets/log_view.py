@@ -148,7 +148,10 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
         return content
 
     def _content(self, index: int) -> Content:
-        return Content("") if self._lines is None else self._paint(self._lines.line(index))
+        try:
+            return Content("") if self._lines is None else self._paint(self._lines.line(index))
+        except IndexError:  # Dropped at this very moment: the next frame knows.
+            return Content("")
 
     def _cursor_rows(self) -> list[Content]:
         """Return the line under the cursor, folded to the width where it has the focus."""

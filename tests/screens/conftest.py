@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ import pytest
 from textual.pilot import Pilot
 
 from ecotui.app import EcoApp
+from ecotui.app_settings import AppSettings
 from ecotui.config_file import LoadedConfig
 from ecotui.events import AnyEvent
 from ecotui.paths import RunDir
 from ecotui.replay import Replay
 from ecotui.session_factory import SessionFactory
 from ecotui.stream import decode
-
-TEXTS = Path(__file__).parent / "texts"
+from tests.screens.looks import assert_text, text_on
 
 
 @dataclass
@@ -31,18 +30,20 @@ class Opened:
         pilot: Presses keys.
         engine: The session of the run shown first.
         launched: Directories in which an engine was started.
+        settings: `key=value` that each of them was started with.
+        errands: Directories of the short jobs begun.
     """
 
     app: EcoApp
     pilot: Pilot[int]
     engine: Replay
     launched: list[RunDir]
+    settings: list[tuple[str, ...]]
+    errands: list[RunDir]
 
     def text(self) -> str:
         """Return what stands on the screen, line by line."""
-        strips = self.app.screen._compositor.render_strips()
-        lines = ("".join(segment.text for segment in strip).rstrip() for strip in strips)
-        return "\n".join(lines) + "\n"
+        return text_on(self.app)
 
     async def settle(self) -> None:
         """Wait until the app has shown what the engine said."""
@@ -82,24 +83,30 @@ def open_app(
         size: tuple[int, int] = (80, 24),
         opening: LoadedConfig | RunDir | str | None = "attach",
         next_recording: str = "",
+        settings: AppSettings | None = None,
     ) -> AsyncIterator[Opened]:
         events = events_of(recording) if isinstance(recording, str) else recording
         run = RunDir(Path("runs") / "full")
-        engine, launched = Replay(events, run), list[RunDir]()
+        engine, launched, errands = Replay(events, run), list[RunDir](), list[RunDir]()
+        given = list[tuple[str, ...]]()
 
         def launch(run: RunDir, settings: Sequence[str] = (), /) -> Replay:
-            del settings
             launched.append(run)
+            given.append(tuple(settings))
             if next_recording and len(launched) == 1:
                 return Replay(events_of(next_recording), run)
             return engine
 
-        sessions = SessionFactory(launch=launch, attach=lambda _: engine)
+        def errand(run: RunDir) -> Replay:
+            errands.append(run)
+            return Replay(events_of("sick_environment"), run).go_on()
+
+        sessions = SessionFactory(launch=launch, attach=lambda _: engine, errand=errand)
         what = run if isinstance(opening, str) else opening
-        app = EcoApp(what, Path("runs"), sessions=sessions)
+        app = EcoApp(what, Path("runs"), sessions=sessions, settings=settings)
         app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
-            yield Opened(app, pilot, engine, launched)
+            yield Opened(app, pilot, engine, launched, given, errands)
 
     return opened
 
@@ -107,12 +114,4 @@ def open_app(
 @pytest.fixture
 def assert_looks_like() -> Callable[[str, str], None]:
     """Compare a screen with its text; ECOTUI_REWRITE_GOLDEN writes it anew."""
-
-    def compare(shown: str, name: str) -> None:
-        path = TEXTS / f"{name}.txt"
-        if os.environ.get("ECOTUI_REWRITE_GOLDEN"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(shown, encoding="utf-8")
-        assert shown == path.read_text(encoding="utf-8"), f"{path.name} is not what is shown"
-
-    return compare
+    return assert_text
