@@ -25,7 +25,7 @@ from ecotui.screens.dialogs.choice import Choice, ChoiceScreen
 from ecotui.screens.dialogs.keys import HelpScreen
 from ecotui.text import visible
 from ecotui.themes import REGISTERED, REMARKS, colours_of
-from ecotui.widgets.look import AsciiOnly, Glyphs, Look
+from ecotui.widgets.look import AsciiOnly, Glyphs, Look, NoColours
 from ecotui.widgets.panel import bindings_of, panel_of, text_of
 
 _GREYS = (Monochrome, NoColor)
@@ -54,7 +54,7 @@ class Shell(App[int]):
     """
 
     def __init__(self, runs_dir: Path, settings: AppSettings) -> None:
-        self._no_colour = NoColor(enabled=False)
+        self._no_colour = NoColours(enabled=False)
         self._ascii = AsciiOnly(enabled=settings.is_ascii)
         super().__init__()
         self.settings = settings
@@ -143,11 +143,10 @@ class Shell(App[int]):
 
     def action_zoom(self) -> None:
         """Give the panel in focus the whole screen, or take it back."""
-        panel = panel_of(self.focused)
         if self.screen.maximized is not None:
             self.screen.minimize()
-        elif panel is not None:
-            self.screen.maximize(panel)
+        elif self.focused is not None:
+            self.screen.maximize(panel_of(self.focused) or self.focused, container=False)
 
     def action_copy(self) -> None:
         """Copy the text of the panel in focus."""

@@ -9,13 +9,10 @@ from ecotui.widgets.look import Colours
 _MONO = "ansi_default"
 _MONO_VARIABLES = {
     **BUILTIN_THEMES["ansi-dark"].variables,
-    "block-cursor-text-style": "reverse",
-    "block-cursor-foreground": _MONO,
-    "block-cursor-background": _MONO,
     "block-cursor-blurred-text-style": "underline",
-    "button-focus-text-style": "bold reverse",
+    "footer-key-foreground": _MONO,
 }
-"""What has the cursor or the focus is reversed: the terminal's own two colours are all there is."""
+"""What has a background of its own, such as the cursor, is reversed by the filter `NoColours`."""
 
 REGISTERED = (
     Theme(

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, cast, runtime_checkable
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.widget import Widget
@@ -116,6 +117,30 @@ def _plain(character: str) -> str:
         return " .:#"[(dots > 0) + (dots > _FEW_DOTS) + (dots > _MANY_DOTS)]
     is_drawn = any(first <= code <= last for first, last in _DRAWN)
     return "?" * cell_len(character) if is_drawn else character
+
+
+class NoColours(LineFilter):
+    """Takes every colour away; what stood on a background of its own is reversed instead.
+
+    So the cursor, a selection and a button in focus can still be told from the rest.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments in the terminal's own two colours."""
+        del background
+        return [Segment(text, _uncoloured(style), control) for text, style, control in segments]
+
+
+@lru_cache(1024)
+def _uncoloured(style: Style | None) -> Style | None:
+    if style is None:
+        return None
+    stands_out = style.bgcolor is not None and not style.bgcolor.is_default
+    return style + (_REVERSED if stands_out else _DEFAULT)
+
+
+_DEFAULT = Style(color="default", bgcolor="default")
+_REVERSED = Style(color="default", bgcolor="default", reverse=True)
 
 
 class AsciiOnly(LineFilter):

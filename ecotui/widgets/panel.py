@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
+from textual.widgets import DataTable, Static
 
 from ecotui.actions.action import Action
 
@@ -22,9 +23,20 @@ class HasText(Protocol):
 
 
 def text_of(widget: Widget) -> str:
-    """Return the text of a panel: what it gives out itself, or else the lines on the screen."""
+    """Return the text of a panel: what it gives out itself, or else what is in it.
+
+    Tables give every row, texts all of their lines, anything else the lines on the screen.
+    """
     if isinstance(widget, HasText):
         return widget.copy_text()
+    if isinstance(widget, DataTable):
+        rows = [widget.get_row_at(index) for index in range(widget.row_count)]
+        heads = [column.label for column in widget.ordered_columns]
+        return "\n".join("\t".join(str(cell) for cell in row) for row in (heads, *rows))
+    if isinstance(widget, Static):
+        return str(widget.content)
+    if widget.displayed_children:
+        return "\n".join(text_of(child) for child in widget.displayed_children)
     width, height = widget.size
     lines = widget.render_lines(widget.size.region) if width and height else []
     return "\n".join("".join(part.text for part in line).rstrip() for line in lines)

@@ -168,7 +168,7 @@ def test_the_palette_lists_every_action_that_is_possible(open_app: Open) -> None
         here.engine.go_on_to(*TRAINING)
         await here.settle()
         provider = ActionProvider(here.app.screen)
-        found = {hit.text async for hit in provider.discover()}  # type: ignore[union-attr]
+        found = {hit.text async for hit in provider.discover()}
         possible = [each for each in EVERYWHERE if each.is_possible(here.app.situation)]
         assert {f"{each.word}: {each.help}" for each in possible} <= found
         assert "Resume: go on from the newest checkpoint" not in found
