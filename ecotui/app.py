@@ -6,25 +6,25 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.reactive import reactive
 
-from ecotui import resuming, storage, terminal
+from ecotui import terminal
 from ecotui.app_settings import AppSettings
-from ecotui.config_file import load_config
-from ecotui.errand_state import ErrandState
-from ecotui.errands import Errand
 from ecotui.errors import EcoError, ExitCode
-from ecotui.openings import Opening, session_of
 from ecotui.paths import RunDir
 from ecotui.run_app import RunApp
 from ecotui.screens import messages
-from ecotui.screens.dialogs.confirm import ConfirmScreen
-from ecotui.screens.dialogs.leave import Leave, LeaveScreen
-from ecotui.session_factory import REAL_ENGINE, EngineSession, SessionFactory
-from ecotui.summary import exit_code
 from ecotui.text import counted, listed, visible
+
+if TYPE_CHECKING:  # Imported when they are needed: the first frame is not to wait for them.
+    from ecotui.errand_state import ErrandState
+    from ecotui.errands import Errand
+    from ecotui.openings import Opening
+    from ecotui.screens.dialogs.leave import Leave
+    from ecotui.session_factory import EngineSession, SessionFactory
 
 
 class EcoApp(RunApp):
@@ -45,16 +45,23 @@ class EcoApp(RunApp):
         opening: Opening | None,
         runs_dir: Path,
         *,
-        sessions: SessionFactory = REAL_ENGINE,
+        sessions: SessionFactory | None = None,
         settings: AppSettings | None = None,
     ) -> None:
         super().__init__(runs_dir, AppSettings() if settings is None else settings)
         self.failure: EcoError | None = None
         self.visited: tuple[RunDir, ...] = ()
         self._opening = opening
-        self._sessions = sessions
+        self._chosen_sessions = sessions
         self._errand: Errand | None = None
         self._leaves_at_end = False
+
+    @property
+    def sessions(self) -> SessionFactory:
+        """How engines are started and followed."""
+        from ecotui.session_factory import REAL_ENGINE
+
+        return REAL_ENGINE if self._chosen_sessions is None else self._chosen_sessions
 
     def on_mount(self) -> None:
         """Open what was asked for, and leave with the terminal when it goes."""
@@ -64,10 +71,15 @@ class EcoApp(RunApp):
             if self._opening is None:
                 self.switch_mode("home")
             else:
-                self.show_run(session_of(self._opening, self._sessions, self.runs_dir))
+                self.show_run(self._session_of(self._opening))
         except EcoError as error:
             self.failure = error
             self.exit(error.exit_code)
+
+    def _session_of(self, opening: Opening) -> EngineSession:
+        from ecotui.openings import session_of
+
+        return session_of(opening, self.sessions, self.runs_dir)
 
     # Going about ----------------------------------------------------------------------------------
 
@@ -90,6 +102,8 @@ class EcoApp(RunApp):
 
     @on(messages.ConfigChoice)
     def _start_config(self, event: messages.ConfigChoice) -> None:
+        from ecotui.config_file import load_config
+
         try:
             self._open(load_config(event.reference, event.settings))
         except EcoError as error:
@@ -107,22 +121,22 @@ class EcoApp(RunApp):
         if self.settings.is_readonly and not isinstance(opening, RunDir):
             return
         try:
-            self.show_run(session_of(opening, self._sessions, self.runs_dir))
+            self.show_run(self._session_of(opening))
         except EcoError as error:
             self.tell(error)
 
     async def action_resume(self) -> None:
         """Go on with a run that ended before it was finished."""
         session = self.desk.session
-        if session is None or self.desk.asking.resuming_after is not None:
+        if session is None or self.desk.is_resuming:
             return
         attempt = self.run_state.attempt
         self.desk.take(session, resuming_after=attempt)
-        self.pending = self.desk.asking.words
+        self.pending = self.desk.words
         # Its engine may still hold the lock for a moment.
         await asyncio.to_thread(session.wait_until_gone)
         try:
-            self.show_run(self._sessions.launch(session.run), resuming_after=attempt)
+            self.show_run(self.sessions.launch(session.run), resuming_after=attempt)
         except EcoError as error:
             self.desk.close()
             self.pending = ""
@@ -130,16 +144,20 @@ class EcoApp(RunApp):
 
     @on(messages.Resumption)
     async def _resume_with(self, event: messages.Resumption) -> None:
+        from ecotui import resuming
+
         if self.settings.is_readonly:
             return
         try:
             plan = await asyncio.to_thread(resuming.plan_for, event.run, event.settings)
-            self.show_run(self._sessions.launch(plan.run, plan.settings))
+            self.show_run(self.sessions.launch(plan.run, plan.settings))
         except EcoError as error:
             self.tell(error)
 
     @on(messages.Deletion)
     def _ask_to_delete(self, event: messages.Deletion) -> None:
+        from ecotui.screens.dialogs.confirm import ConfirmScreen
+
         runs = tuple(event.runs)
         if self.settings.is_readonly or not runs:
             return
@@ -155,6 +173,8 @@ class EcoApp(RunApp):
 
     @work(group="delete", exit_on_error=False)
     async def _delete(self, runs: Sequence[RunDir]) -> None:
+        from ecotui import storage
+
         for run in runs:
             try:
                 await asyncio.to_thread(storage.delete_run, run)
@@ -166,11 +186,13 @@ class EcoApp(RunApp):
 
     @on(messages.Errand)
     def _take_errand(self, event: messages.Errand) -> None:
+        from ecotui.errands import Errand
+
         if self.errand is not None and not self.errand.is_over:
             told = f"one thing at a time: {visible(self.errand.job.kind)} is still under way"
             self.notify(told, severity="warning", markup=False)
         elif not self.settings.is_readonly:
-            self.run_errand(Errand(event.job, event.config, self._sessions, self.runs_dir))
+            self.run_errand(Errand(event.job, event.config, self.sessions, self.runs_dir))
 
     @work(group="errand", exclusive=True, exit_on_error=False)
     async def run_errand(self, errand: Errand) -> None:
@@ -199,6 +221,8 @@ class EcoApp(RunApp):
 
     async def action_quit(self) -> None:
         """Leave at once where nothing is going; ask otherwise."""
+        from ecotui.screens.dialogs.leave import LeaveScreen
+
         if not self.desk.is_live:
             self.exit(self.run_exit_code())
         elif not isinstance(self.screen, LeaveScreen):
@@ -224,6 +248,8 @@ class EcoApp(RunApp):
 
     def run_exit_code(self) -> int:
         """Return what the command exits with: the run's code once it has ended, else 0."""
+        from ecotui.summary import exit_code
+
         session = self.desk.session
         has_ended = session is not None and session.ended
         return exit_code(self.run_state.ending) if has_ended else ExitCode.DONE

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from ecotui import resuming
 from ecotui.app import EcoApp
 from ecotui.app_settings import Flags, app_settings
-from ecotui.config_file import load_config
 from ecotui.errors import UsageError
-from ecotui.narration import progress
-from ecotui.openings import Opening, Resumption
 from ecotui.paths import choose_runs_dir, find_run
-from ecotui.session_factory import REAL_ENGINE, SessionFactory, engine_with
-from ecotui.summary import summary_lines
 from ecotui.terminal import check_terminal
 from ecotui.text import visible
+
+if TYPE_CHECKING:  # The first frame is not to wait for what it does not need.
+    from ecotui.openings import Opening
+    from ecotui.session_factory import SessionFactory
 
 
 def run(
@@ -48,8 +47,11 @@ def run(
             "a run to watch, or none to look at them all",
             "watch a run: ecotui attach RUN --readonly; or leave --readonly out",
         )
-    opening = None if config is None else load_config(config, settings)
-    return _open(opening, runs_dir, engine_with(ends_at=ends_at), flags)
+    if config is None:
+        return _open(None, runs_dir, None if ends_at is None else _engine(ends_at=ends_at), flags)
+    from ecotui.config_file import load_config
+
+    return _open(load_config(config, settings), runs_dir, _engine(ends_at=ends_at), flags)
 
 
 def attach(reference: str, runs_dir: str | None, *, flags: Flags | None = None) -> int:
@@ -85,16 +87,25 @@ def resume(
         UsageError: No terminal, no such run, it is alive, it has nothing left to do, or
             a setting cannot be changed.
     """
+    from ecotui import resuming
+    from ecotui.openings import Resumption
+
     check_terminal()
     going = resuming.plan(reference, runs_dir, settings, smaller=smaller)
-    engine = engine_with(settings=going.settings, ends_at=ends_at)
+    engine = _engine(going.settings, ends_at=ends_at)
     return _open(Resumption(going.run), runs_dir, engine, flags)
+
+
+def _engine(settings: Sequence[str] = (), *, ends_at: float | None) -> SessionFactory:
+    from ecotui.session_factory import engine_with
+
+    return engine_with(settings, ends_at=ends_at)
 
 
 def _open(
     opening: Opening | None,
     runs_dir: str | None,
-    sessions: SessionFactory = REAL_ENGINE,
+    sessions: SessionFactory | None = None,
     flags: Flags | None = None,
 ) -> int:
     settings = app_settings(Flags() if flags is None else flags)
@@ -113,6 +124,9 @@ def farewell(app: EcoApp, runs_dir: str | None) -> list[str]:
     session = app.session
     if session is None:
         return []
+    from ecotui.narration import progress
+    from ecotui.summary import summary_lines
+
     if session.ended:
         return summary_lines(app.run_state, session.run)
     run_id = visible(session.run.run_id)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
-from ecotui import storage
-from ecotui.config_file import LoadedConfig
 from ecotui.paths import RunDir
-from ecotui.session_factory import EngineSession, SessionFactory
+
+if TYPE_CHECKING:  # Configurations are not needed to watch a run.
+    from ecotui.config_file import LoadedConfig
+    from ecotui.session_factory import EngineSession, SessionFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Resumption:
     settings: Sequence[str] = ()
 
 
-Opening = LoadedConfig | RunDir | Resumption
+Opening = Union["LoadedConfig", RunDir, Resumption]
 """A config to start, a run to watch, or one to go on with."""
 
 
@@ -35,10 +37,10 @@ def session_of(opening: Opening, sessions: SessionFactory, runs_dir: Path) -> En
     Raises:
         EcoError: The run cannot be made, or its engine not started.
     """
-    match opening:
-        case RunDir():
-            return sessions.attach(opening)
-        case Resumption():
-            return sessions.launch(opening.run, opening.settings)
-        case LoadedConfig():
-            return sessions.launch(storage.create_run(opening, runs_dir), ())
+    if isinstance(opening, RunDir):
+        return sessions.attach(opening)
+    if isinstance(opening, Resumption):
+        return sessions.launch(opening.run, opening.settings)
+    from ecotui import storage
+
+    return sessions.launch(storage.create_run(opening, runs_dir), ())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from textual import on, work
 from textual.reactive import reactive
@@ -15,31 +16,23 @@ from textual.worker import Worker, WorkerState
 from ecotui import terminal
 from ecotui.actions.action import Situation
 from ecotui.app_settings import AppSettings
-from ecotui.changing import epochs_question, guard_command, guard_question, rate_question
-from ecotui.commands import (
-    Command,
-    ContinueRun,
-    DetachRun,
-    ExtendRun,
-    PauseRun,
-    SaveCheckpoint,
-    SetLearningRate,
-    StopRun,
-)
 from ecotui.desk import Desk
 from ecotui.errors import EcoError
-from ecotui.events import AnyEvent, RunFinished
-from ecotui.following import batches
 from ecotui.log_lines import PackedLines
+from ecotui.no_run import NO_RUN
 from ecotui.pacing import Pace
 from ecotui.paths import RunDir
-from ecotui.run_state import RunState
 from ecotui.screens import messages
 from ecotui.screens.fitting import fitting_screen
 from ecotui.screens.table import OF_A_RUN, SCREENS
-from ecotui.session_factory import EngineSession
 from ecotui.shell import Shell
 from ecotui.text import visible
+
+if TYPE_CHECKING:  # Imported when there is a run: the home is seen before.
+    from ecotui.commands import Command
+    from ecotui.events import AnyEvent
+    from ecotui.run_state import RunState
+    from ecotui.session_factory import EngineSession
 
 ASKED_HERE = "asked in the app"
 
@@ -55,7 +48,7 @@ class RunApp(Shell):
         desk: The session of the run shown, and what was asked of it.
     """
 
-    run_state: reactive[RunState] = reactive(RunState(), repaint=False)
+    run_state: reactive[RunState] = reactive(cast("RunState", NO_RUN), repaint=False)
     pending: reactive[str] = reactive("", repaint=False)
 
     def __init__(self, runs_dir: Path, settings: AppSettings) -> None:
@@ -82,16 +75,18 @@ class RunApp(Shell):
     def situation(self) -> Situation:
         """What decides which actions are possible now."""
         state, session = self.run_state, self.desk.session
+        if session is None:
+            return Situation(screen=self.current_mode, is_readonly=self.settings.is_readonly)
         is_live = self.desk.is_live
         return Situation(
             screen=self.current_mode,
-            has_run=session is not None,
+            has_run=True,
             is_live=is_live,
             has_begun_training=state.facts is not None,
             is_paused=is_live and state.standing.paused is not None,
-            is_resumable=session is not None and not is_live and _is_resumable(state),
+            is_resumable=not is_live and _is_resumable(state),
             is_readonly=self.settings.is_readonly,
-            pending=self.desk.asking.kinds,
+            pending=self.desk.kinds,
         )
 
     # Following a run ------------------------------------------------------------------------------
@@ -104,22 +99,27 @@ class RunApp(Shell):
             resuming_after: The attempt that ended, where this session begins the next one.
         """
         self.desk.take(session, resuming_after=resuming_after)
+        from ecotui.run_state import RunState
+
         self._is_following = True
         self.alerts.clear()
         self.run_state = RunState()
-        self.pending = self.desk.asking.words
-        if self.current_mode not in OF_A_RUN:
-            self.switch_mode("diagnostic")
+        self.pending = self.desk.words
         self.follow_run(session)
         self._note_situation()
 
     @work(group="run", exclusive=True, exit_on_error=False)
     async def follow_run(self, session: EngineSession) -> None:
         """Read the run's events to its end; the state is assigned once a batch."""
+        from ecotui.following import batches
+
         waiting = partial(terminal.frames_waiting, self._driver)
         async for batch in batches(session, self.pace, self.alerts, waiting):
             self._settle(batch.events, is_paused=batch.state.standing.paused is not None)
             self.run_state = batch.state
+            if self.current_mode not in OF_A_RUN:
+                # Once it is known how far the run is: no other screen is made for nothing.
+                self.switch_mode(fitting_screen(batch.state))
             self._note_situation()
             if not self.is_headless and self._driver is not None and self.pace.should_ask():
                 self._driver.write(terminal.SYNC_QUERY)
@@ -168,7 +168,7 @@ class RunApp(Shell):
             self.desk.ask(command)
         except EcoError as error:
             self.tell(error)
-        self.pending = self.desk.asking.words
+        self.pending = self.desk.words
         self._note_situation()
 
     def _settle(self, events: Sequence[AnyEvent], *, is_paused: bool) -> None:
@@ -177,59 +177,85 @@ class RunApp(Shell):
             told = words if answer.accepted else f"refused: {words}"
             severity = "information" if answer.accepted else "warning"
             self.notify(told, severity=severity, markup=False)  # type: ignore[arg-type]
-        self.pending = self.desk.asking.words
+        self.pending = self.desk.words
 
     def action_stop(self) -> None:
         """Have a checkpoint saved and the run stopped."""
+        from ecotui.commands import StopRun
+
         self.ask(StopRun(reason=ASKED_HERE))
 
     def action_stop_after_epoch(self) -> None:
         """Have the run stopped once its epoch is done."""
+        from ecotui.commands import StopRun
+
         self.ask(StopRun(reason=ASKED_HERE, after_epoch=True))
 
     def action_save_checkpoint(self) -> None:
         """Have a checkpoint saved."""
+        from ecotui.commands import SaveCheckpoint
+
         self.ask(SaveCheckpoint())
 
     def action_pause(self) -> None:
         """Have the run stand still."""
+        from ecotui.commands import PauseRun
+
         self.ask(PauseRun())
 
     def action_pause_and_free(self) -> None:
         """Have the run stand still, its memory given to others meanwhile."""
+        from ecotui.commands import PauseRun
+
         self.ask(PauseRun(free_memory=True))
 
     def action_continue(self) -> None:
         """Have the run go on after a pause."""
+        from ecotui.commands import ContinueRun
+
         self.ask(ContinueRun())
 
     def action_release(self) -> None:
         """Have the run go on without the program that started it."""
+        from ecotui.commands import DetachRun
+
         self.ask(DetachRun())
 
     def action_set_learning_rate(self) -> None:
         """Ask for another learning rate, and have it set."""
+        from ecotui.changing import rate_question
+
         self.push_screen(rate_question(self.run_state, self.run_dir), self._set_rate)
 
     def _set_rate(self, written: str | None) -> None:
+        from ecotui.commands import SetLearningRate
+
         if written is not None:
             self.ask(SetLearningRate(learning_rate=float(written)))
         self._after_dialog()
 
     def action_extend(self) -> None:
         """Ask for another total of epochs, and have it set."""
+        from ecotui.changing import epochs_question
+
         self.push_screen(epochs_question(self.run_state), self._set_epochs)
 
     def _set_epochs(self, written: str | None) -> None:
+        from ecotui.commands import ExtendRun
+
         if written is not None:
             self.ask(ExtendRun(epochs=int(written)))
         self._after_dialog()
 
     def action_silence_guard(self) -> None:
         """Ask which guard is to act no more, or again."""
+        from ecotui.changing import guard_question
+
         self.push_screen(guard_question(self.run_state, self.run_dir), self._silence)
 
     def _silence(self, name: str | None) -> None:
+        from ecotui.changing import guard_command
+
         if name is not None:
             self.ask(guard_command(name, self.run_state, self.run_dir))
         self._after_dialog()
@@ -245,9 +271,9 @@ class RunApp(Shell):
         """Show no run any more, and return the session of the one that was shown."""
         self.workers.cancel_group(self, "run")
         session = self.desk.session
-        self.desk.take(None)
+        self.desk.clear()
         self.alerts.clear()
-        self.run_state, self.pending = RunState(), ""
+        self.run_state, self.pending = cast("RunState", NO_RUN), ""
         self._note_situation()
         return session
 
@@ -259,5 +285,7 @@ class RunApp(Shell):
 
 
 def _is_resumable(state: RunState) -> bool:
+    from ecotui.events import RunFinished
+
     is_done = isinstance(state.ending, RunFinished) or getattr(state.ending, "discard", False)
     return state.ending is not None and not is_done

@@ -11,6 +11,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.filter import LineFilter, Monochrome, NoColor
+from textual.theme import Theme
 from textual.widget import Widget
 
 from ecotui import clipboard
@@ -18,13 +19,10 @@ from ecotui.actions.action import Action, Situation, named
 from ecotui.actions.everywhere import EVERYWHERE
 from ecotui.app_settings import THEMES, AppSettings, remember_theme
 from ecotui.errors import EcoError
-from ecotui.key_help import help_text, key_groups
 from ecotui.palette import ActionProvider
 from ecotui.screens import messages
-from ecotui.screens.dialogs.choice import Choice, ChoiceScreen
-from ecotui.screens.dialogs.keys import HelpScreen
 from ecotui.text import visible
-from ecotui.themes import REGISTERED, REMARKS, colours_of
+from ecotui.themes import BY_NAME, REGISTERED, REMARKS, colours_of
 from ecotui.widgets.look import AsciiOnly, Glyphs, Look, NoColours
 from ecotui.widgets.panel import bindings_of, panel_of, text_of
 
@@ -101,8 +99,17 @@ class Shell(App[int]):
         self.look = Look(glyphs, colours, is_animated=not self.settings.is_slow)
         self.theme = theme
 
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Return a theme by its name.
+
+        Textual asks at every widget, and puts all of its themes together each time.
+        """
+        return BY_NAME.get(theme_name) or super().get_theme(theme_name)
+
     def action_choose_theme(self) -> None:
         """Ask for a theme, and remember it."""
+        from ecotui.screens.dialogs.choice import Choice, ChoiceScreen
+
         choices = [Choice(name, name, REMARKS[name]) for name in THEMES]
         self.push_screen(ChoiceScreen("Theme", choices, chosen=self.theme), self._take_theme)
 
@@ -123,11 +130,17 @@ class Shell(App[int]):
 
     def action_help(self) -> None:
         """Show the keys that work here."""
+        from ecotui.key_help import key_groups
+        from ecotui.screens.dialogs.keys import HelpScreen
+
         groups = key_groups(self.screen, self.situation, self.keys_of)
         self.push_screen(HelpScreen("Keys", groups), self._after_dialog)
 
     def action_panel_help(self) -> None:
         """Show what the panel in focus is about, and its keys."""
+        from ecotui.key_help import help_text, key_groups
+        from ecotui.screens.dialogs.keys import HelpScreen
+
         panel = panel_of(self.focused)
         title = visible(panel.border_title or "") if panel is not None else ""
         told = help_text(self.focused or self.screen) or "Nothing is written about this panel yet."

@@ -86,6 +86,8 @@ REGISTERED = (
 )
 """Those of our own; `ansi-dark` and `ansi-light` come with Textual."""
 
+BY_NAME = {**BUILTIN_THEMES, **{theme.name: theme for theme in REGISTERED}}
+
 REMARKS = {
     "dark": "soft colours on dark blue",
     "light": "dark on white",

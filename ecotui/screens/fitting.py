@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ecotui.findings import Layer
-from ecotui.run_state import RunState
+if TYPE_CHECKING:
+    from ecotui.findings import Layer
+    from ecotui.run_state import RunState
 
 ScreenName = Literal["diagnostic", "preflight", "training"]
 

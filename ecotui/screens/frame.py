@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -10,9 +10,11 @@ from textual.widgets import Footer
 
 from ecotui.actions.action import named
 from ecotui.actions.table import ACTIONS
-from ecotui.run_state import RunState
-from ecotui.screens.host import Host
 from ecotui.widgets.brief import Brief
+
+if TYPE_CHECKING:
+    from ecotui.run_state import RunState
+    from ecotui.screens.host import Host
 
 MIN_COLUMNS, MIN_ROWS = 60, 16
 """Below this only the status is shown, and keys go on working."""
@@ -40,7 +42,7 @@ class EcoScreen(Screen[None]):
     @property
     def host(self) -> Host:
         """The app, as far as a screen may read it."""
-        return cast(Host, self.app)
+        return cast("Host", self.app)
 
     @property
     def is_tiny(self) -> bool:

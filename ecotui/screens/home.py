@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import work
@@ -15,15 +16,18 @@ from textual.widgets import DataTable, Static
 from ecotui.actions.home import HOME
 from ecotui.errors import EcoError
 from ecotui.paths import RunDir, list_runs, shipped_configs
-from ecotui.runs_table import HEADINGS, RunRow, row_cells, row_of
 from ecotui.screens.frame import EcoScreen
 from ecotui.screens.messages import ConfigChoice, RunChoice
 from ecotui.text import visible
 from ecotui.widgets.panel import bindings_of
 
+if TYPE_CHECKING:
+    from ecotui.runs_table import RunRow
+
 MAX_RUNS = 100
 """The newest runs shown; `ecotui runs` lists them all."""
 REFRESH_SECONDS = 5.0
+SECONDS_TO_BE_SEEN = 0.1
 
 
 class HomeScreen(EcoScreen):
@@ -60,14 +64,14 @@ class HomeScreen(EcoScreen):
         configs.add_columns("config", "trains")
         for name, path in shipped_configs().items():
             configs.add_row(Text(visible(name)), Text(_first_remark(path)), key=name)
-        self.query_one("#runs", DataTable).add_columns(*(head.lower() for head in HEADINGS))
         configs.focus()
         self.set_interval(REFRESH_SECONDS, self.look_for_runs)
 
     def on_screen_resume(self) -> None:
         """Look for runs whenever the screen comes into view."""
         super().on_screen_resume()
-        self.look_for_runs()
+        # Once what there is already is drawn: reading logs takes its time.
+        self.set_timer(SECONDS_TO_BE_SEEN, self.look_for_runs)
 
     @work(group="runs", exit_on_error=False)
     async def look_for_runs(self) -> None:
@@ -91,7 +95,11 @@ class HomeScreen(EcoScreen):
             self.post_message(RunChoice(RunDir(Path(key))))
 
     def _show(self, rows: Sequence[RunRow]) -> None:
+        from ecotui.runs_table import HEADINGS, row_cells
+
         table = self.query_one("#runs", DataTable)
+        if not table.columns:
+            table.add_columns(*(head.lower() for head in HEADINGS))
         cells = [(row.path, *row_cells(row)) for row in rows]
         table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
         if cells == self._shown:
@@ -105,6 +113,9 @@ class HomeScreen(EcoScreen):
 
 
 def _scan(runs_dir: Path) -> list[RunRow]:
+    # In a thread, once the first frame is drawn: reading logs brings every event along.
+    from ecotui.runs_table import row_of
+
     try:
         return [row_of(run) for run in list_runs(runs_dir)[:MAX_RUNS]]
     except (EcoError, OSError):  # Deleted at this very moment, or unreadable: shown next time.

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from ecotui.commands import Command
-from ecotui.config_file import LoadedConfig
-from ecotui.jobs import Job
-from ecotui.paths import RunDir
+if TYPE_CHECKING:  # Messages are known before anything that they may carry is.
+    from ecotui.commands import Command
+    from ecotui.config_file import LoadedConfig
+    from ecotui.jobs import Job
+    from ecotui.paths import RunDir
 
 
 @dataclass

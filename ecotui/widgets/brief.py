@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 from textual.widgets import Static
 
-from ecotui.narration import pace, scores
-from ecotui.state import RunState
 from ecotui.text import visible
 from ecotui.widgets.seen import Seen
-from ecotui.widgets.status_line import phase_of
+
+if TYPE_CHECKING:
+    from ecotui.run_state import RunState
 
 
 class Brief(Static):
@@ -32,6 +34,10 @@ def brief_lines(state: RunState, pending: str, heading: str) -> list[Content]:
     if not state.attempt:
         words = heading or "ecotui"
         return [Content(visible(words)), Content("needs 60 columns and 16 rows")]
+    # The words for a run are needed once there is one.
+    from ecotui.narration import pace, scores
+    from ecotui.widgets.status_line import phase_of
+
     lines = [phase_of(state)]
     if pending:
         lines.append(Content.styled(f"… {visible(pending)}", "$text-warning"))

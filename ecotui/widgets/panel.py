@@ -7,7 +7,6 @@ from typing import Protocol, runtime_checkable
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
 
 from ecotui.actions.action import Action
 
@@ -27,6 +26,8 @@ def text_of(widget: Widget) -> str:
 
     Tables give every row, texts all of their lines, anything else the lines on the screen.
     """
+    from textual.widgets import DataTable, Static
+
     if isinstance(widget, HasText):
         return widget.copy_text()
     if isinstance(widget, DataTable):
