@@ -83,7 +83,8 @@ class HomeScreen(EcoScreen):
             rows = await asyncio.to_thread(_scan, self.host.runs_dir)
         finally:
             self._is_looking = False
-        self._show(rows)
+        self._add_columns()
+        self.call_after_refresh(self._show, rows)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Say what was chosen."""
@@ -94,12 +95,18 @@ class HomeScreen(EcoScreen):
         else:
             self.post_message(RunChoice(RunDir(Path(key))))
 
-    def _show(self, rows: Sequence[RunRow]) -> None:
-        from ecotui.runs_table import HEADINGS, row_cells
+    def _add_columns(self) -> None:
+        """Lay out the columns, once; before any row, for rows make room in columns there are."""
+        from ecotui.runs_table import HEADINGS
 
         table = self.query_one("#runs", DataTable)
         if not table.columns:
             table.add_columns(*(head.lower() for head in HEADINGS))
+
+    def _show(self, rows: Sequence[RunRow]) -> None:
+        from ecotui.runs_table import row_cells
+
+        table = self.query_one("#runs", DataTable)
         cells = [(row.path, *row_cells(row)) for row in rows]
         table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
         if cells == self._shown:

@@ -33,7 +33,8 @@ class Bar(Static):
     def _draw(self) -> None:
         done, total = self._shown
         share = None if total is None else min(1.0, max(0.0, done / total)) if total else 0.0
-        self.update(bar(share, self.size.width))
+        drawn = bar(share, self.size.width)
+        self.update(drawn)
 
 
 def bar(share: float | None, width: int) -> Content:

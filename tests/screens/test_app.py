@@ -291,7 +291,7 @@ def test_r_goes_on_with_a_stopped_run_in_its_directory(open_app: Open) -> None:
 def test_keys_that_make_no_sense_do_nothing(open_app: Open) -> None:
     async def story(here: Any) -> None:
         await here.settle()
-        await here.press("r", "h")
+        await here.press("r")
         assert here.launched == []
         assert here.app.current_mode == "diagnostic"
         here.engine.go_on()
