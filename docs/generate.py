@@ -18,6 +18,7 @@ from types import NoneType
 from pydantic import BaseModel, WithJsonSchema
 
 from ecotui import endings, envelope, events, findings, healing, plans, products, repairs, turns
+from ecotui.actions.table import ACTIONS
 from ecotui.alert_register import ALERT_REGISTER
 from ecotui.check_register import CHECKS
 from ecotui.config import RunConfig
@@ -48,6 +49,23 @@ DOCTOR_KINDS: tuple[type[envelope.Event], ...] = (
 )
 """What the engine of an examination can state, and the reader of it."""
 NOTICE = "<!-- Written by docs/generate.py; change the code instead. -->"
+KEYS_OPENING = """\
+# Keys
+
+Every action of the terminal app, with the keys it has of its own accord. All of them are found
+by name with `:`. Others are given in a `[keys]` section of `app.toml`: see [app.md](app.md).
+"""
+PLACE_HEADINGS = {
+    "everywhere": "Everywhere",
+    "home": "On the home screen",
+    "diagnostic": "On the diagnostic screen",
+    "preflight": "On the preflight screen",
+    "training": "On the training screen",
+    "results": "On the results screen",
+    "compare": "Where runs are compared",
+    "replay": "In a replay",
+    "panel": "In a log that has the focus",
+}
 WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
 
 CONFIGURATION_OPENING = """\
@@ -156,10 +174,26 @@ def _alert_section(name: str, entry: Entry) -> list[str]:
     return [*out, *(f"{place}. {remedy}" for place, remedy in enumerate(entry.remedies, 1)), ""]
 
 
+def keys_page() -> str:
+    """Return the page of every action, its keys and its name in `[keys]`."""
+    out = [NOTICE, "", KEYS_OPENING]
+    for place in dict.fromkeys(action.place for action in ACTIONS):
+        out += [f"## {PLACE_HEADINGS[place]}", "", _row("Action", "Keys", "What it does")]
+        out.append(_row("---", "---", "---"))
+        for action in ACTIONS:
+            if action.place == place:
+                keys = ", ".join(f"`{key}`" for key in action.keys.split(",") if key)
+                asks = " (not with `--readonly`)" if action.changes else ""
+                out.append(_row(f"`{action.id}`", keys or "by name only", f"{action.help}{asks}"))
+        out.append("")
+    return "\n".join(out)
+
+
 PAGES = {
     "configuration.md": configuration_page,
     "events.md": events_page,
     "alerts.md": alerts_page,
+    "keys.md": keys_page,
 }
 
 

@@ -30,7 +30,7 @@ async def picture(kind: str, nth: int) -> str:
     """Return the screen at a moment of the recorded run, as SVG."""
     run = RunDir(Path("runs") / "full")
     engine = Replay.of(RECORDING, run)
-    sessions = SessionFactory(launch=lambda _: engine, attach=lambda _: engine)
+    sessions = SessionFactory(launch=lambda *_: engine, attach=lambda _: engine)
     app = EcoApp(run, Path("runs"), sessions=sessions)
     app.animation_level = "none"
     async with app.run_test(size=SIZE) as pilot:

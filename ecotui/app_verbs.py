@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from ecotui import resuming
-from ecotui.app import EcoApp, Opening, Resumption
-from ecotui.config_file import load_config
-from ecotui.narration import progress
+from ecotui.app import EcoApp
+from ecotui.app_settings import Flags, app_settings
+from ecotui.errors import UsageError
 from ecotui.paths import choose_runs_dir, find_run
-from ecotui.session_factory import REAL_ENGINE, SessionFactory, engine_with
-from ecotui.summary import summary_lines
 from ecotui.terminal import check_terminal
 from ecotui.text import visible
+
+if TYPE_CHECKING:  # The first frame is not to wait for what it does not need.
+    from ecotui.openings import Opening
+    from ecotui.session_factory import SessionFactory
 
 
 def run(
@@ -23,6 +25,7 @@ def run(
     runs_dir: str | None,
     *,
     ends_at: float | None = None,
+    flags: Flags | None = None,
 ) -> int:
     """Train a config before one's eyes, or show the configs and runs there are.
 
@@ -31,23 +34,34 @@ def run(
         settings: `key=value`, on top of it.
         runs_dir: Where runs are kept; None for the usual place.
         ends_at: When the time given to it is over, unix seconds.
+        flags: How the app is to look and listen.
 
     Raises:
-        UsageError: No terminal, no such config, or one that is not valid.
+        UsageError: No terminal, no such config, or one that is not valid; or `--readonly`
+            with a config.
     """
     check_terminal()
-    opening = None if config is None else load_config(config, settings)
-    return _open(opening, runs_dir, engine_with(ends_at=ends_at))
+    if config is not None and flags is not None and flags.is_readonly:
+        raise UsageError(
+            f"--readonly takes no request, and '{visible(config, limit=80)}' would start a run",
+            "a run to watch, or none to look at them all",
+            "watch a run: ecotui attach RUN --readonly; or leave --readonly out",
+        )
+    if config is None:
+        return _open(None, runs_dir, None if ends_at is None else _engine(ends_at=ends_at), flags)
+    from ecotui.config_file import load_config
+
+    return _open(load_config(config, settings), runs_dir, _engine(ends_at=ends_at), flags)
 
 
-def attach(reference: str, runs_dir: str | None) -> int:
+def attach(reference: str, runs_dir: str | None, *, flags: Flags | None = None) -> int:
     """Show a run, alive or not.
 
     Raises:
         UsageError: No terminal, or no such run.
     """
     check_terminal()
-    return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir)
+    return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir, flags=flags)
 
 
 def resume(
@@ -57,6 +71,7 @@ def resume(
     *,
     smaller: bool = False,
     ends_at: float | None = None,
+    flags: Flags | None = None,
 ) -> int:
     """Go on with a run from its newest checkpoint, before one's eyes.
 
@@ -66,19 +81,35 @@ def resume(
         settings: To change, `key=value`.
         smaller: Take half the micro-batch.
         ends_at: When the time given to it is over, unix seconds.
+        flags: How the app is to look and listen.
 
     Raises:
         UsageError: No terminal, no such run, it is alive, it has nothing left to do, or
             a setting cannot be changed.
     """
+    from ecotui import resuming
+    from ecotui.openings import Resumption
+
     check_terminal()
     going = resuming.plan(reference, runs_dir, settings, smaller=smaller)
-    engine = engine_with(settings=going.settings, ends_at=ends_at)
-    return _open(Resumption(going.run), runs_dir, engine)
+    engine = _engine(going.settings, ends_at=ends_at)
+    return _open(Resumption(going.run), runs_dir, engine, flags)
 
 
-def _open(opening: Opening, runs_dir: str | None, sessions: SessionFactory = REAL_ENGINE) -> int:
-    app = EcoApp(opening, choose_runs_dir(runs_dir), sessions=sessions)
+def _engine(settings: Sequence[str] = (), *, ends_at: float | None) -> SessionFactory:
+    from ecotui.session_factory import engine_with
+
+    return engine_with(settings, ends_at=ends_at)
+
+
+def _open(
+    opening: Opening | None,
+    runs_dir: str | None,
+    sessions: SessionFactory | None = None,
+    flags: Flags | None = None,
+) -> int:
+    settings = app_settings(Flags() if flags is None else flags)
+    app = EcoApp(opening, choose_runs_dir(runs_dir), sessions=sessions, settings=settings)
     code = app.run()
     if app.failure is not None:
         raise app.failure
@@ -93,6 +124,9 @@ def farewell(app: EcoApp, runs_dir: str | None) -> list[str]:
     session = app.session
     if session is None:
         return []
+    from ecotui.narration import progress
+    from ecotui.summary import summary_lines
+
     if session.ended:
         return summary_lines(app.run_state, session.run)
     run_id = visible(session.run.run_id)

@@ -12,6 +12,8 @@ from ecotui.cli_audit import audit
 from ecotui.cli_config import config
 from ecotui.cli_options import (
     CONTEXT,
+    app_flags,
+    app_options,
     bell_option,
     headless_option,
     json_option,
@@ -104,6 +106,7 @@ def cli() -> None:
 @time_limit_option
 @requeue_option
 @bell_option
+@app_options
 def run_command(
     config: str | None,
     headless: bool,
@@ -122,7 +125,7 @@ def run_command(
     if not (headless or as_json or quiet or detach):
         from ecotui import app_verbs
 
-        return app_verbs.run(config, settings, runs_dir, ends_at=ends_at)
+        return app_verbs.run(config, settings, runs_dir, ends_at=ends_at, flags=app_flags())
     from ecotui import verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)
@@ -177,6 +180,7 @@ cli.add_command(audit)
 @json_option
 @quiet_option
 @bell_option
+@app_options
 def attach(
     run: str, headless: bool, runs_dir: str | None, as_json: bool, quiet: bool, bell: bool
 ) -> int:
@@ -184,7 +188,7 @@ def attach(
     if not (headless or as_json or quiet):
         from ecotui import app_verbs
 
-        return app_verbs.attach(run, runs_dir)
+        return app_verbs.attach(run, runs_dir, flags=app_flags())
     from ecotui import verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)
@@ -206,6 +210,7 @@ def attach(
 @runs_dir_option
 @json_option
 @quiet_option
+@app_options
 def resume(
     run: str | None,
     settings: Sequence[str],
@@ -227,7 +232,12 @@ def resume(
 
         _check_requeue(requeue, True)
         return app_verbs.resume(
-            run or "latest", runs_dir, settings, smaller=smaller, ends_at=ends_at
+            run or "latest",
+            runs_dir,
+            settings,
+            smaller=smaller,
+            ends_at=ends_at,
+            flags=app_flags(),
         )
     from ecotui import resuming, verbs
 

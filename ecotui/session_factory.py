@@ -38,6 +38,17 @@ class EngineSession(Protocol):
         """Remove the directory of a run that failed before it began anything."""
 
 
+class Launch(Protocol):
+    """Starts the engine of a run."""
+
+    def __call__(self, run: RunDir, settings: Sequence[str] = (), /) -> EngineSession:
+        """Start it, with `key=value` settings changed before it goes on."""
+
+
+def _errand(run: RunDir) -> EngineSession:
+    return session.launch(run, owned=True)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionFactory:
     """How a session is made.
@@ -45,10 +56,12 @@ class SessionFactory:
     Attributes:
         launch: Starts the engine of a run; it outlives the app.
         attach: Follows a run that is there already.
+        errand: Starts the engine of a short job; it ends with the app.
     """
 
-    launch: Callable[[RunDir], EngineSession]
+    launch: Launch
     attach: Callable[[RunDir], EngineSession]
+    errand: Callable[[RunDir], EngineSession] = _errand
 
 
 def engine_with(settings: Sequence[str] = (), *, ends_at: float | None = None) -> SessionFactory:
@@ -60,8 +73,8 @@ def engine_with(settings: Sequence[str] = (), *, ends_at: float | None = None) -
     """
     left = list(settings)
 
-    def launch(run: RunDir) -> EngineSession:
-        first, left[:] = tuple(left), ()
+    def launch(run: RunDir, settings: Sequence[str] = (), /) -> EngineSession:
+        first, left[:] = (*left, *settings), ()
         return session.launch(run, owned=False, settings=first, ends_at=ends_at)
 
     return SessionFactory(launch=launch, attach=session.attach)

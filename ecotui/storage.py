@@ -10,15 +10,18 @@ import contextlib
 import secrets
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecotui import lock
-from ecotui.config import RunConfig
-from ecotui.config_file import LoadedConfig, to_toml
 from ecotui.durable import sync_folder, write_whole
 from ecotui.errors import EcoError, UsageError
-from ecotui.jobs import Job, TrainJob
 from ecotui.paths import JOBS_FOLDER, RunDir, new_run_id
 from ecotui.text import visible
+
+if TYPE_CHECKING:  # Whoever only watches a run makes no directory, and needs no configuration.
+    from ecotui.config import RunConfig
+    from ecotui.config_file import LoadedConfig
+    from ecotui.jobs import Job
 
 
 def create_run(loaded: LoadedConfig, runs_dir: Path) -> RunDir:
@@ -27,6 +30,9 @@ def create_run(loaded: LoadedConfig, runs_dir: Path) -> RunDir:
     Raises:
         UsageError: The runs directory cannot be written; nothing is left behind.
     """
+    from ecotui.config_file import to_toml
+    from ecotui.jobs import TrainJob
+
     files = {"config.toml": to_toml(loaded.config), "job.json": _job_text(TrainJob())}
     return _create(runs_dir, new_run_id(loaded.name), files)
 
@@ -44,6 +50,8 @@ def create_job(job: Job, runs_dir: Path, config: RunConfig | None = None) -> Run
     """
     files = {"job.json": _job_text(job)}
     if config is not None:
+        from ecotui.config_file import to_toml
+
         files["config.toml"] = to_toml(config)
     return _create(runs_dir / JOBS_FOLDER, new_run_id(job.kind), files)
 

@@ -7,21 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from textual.app import App
 from textual.pilot import Pilot
+
+from tests.screens.looks import text_on
 
 SECONDS = 30.0
 """Until what is waited for has come, or never will."""
 LOOKS = 3
 """So many looks in a row show the same before a screen is taken for still: one layout may ask
 for another, and does so within a look."""
-
-
-def text_of(app: App[Any]) -> str:
-    """Return what stands on the screen, line by line."""
-    strips = app.screen._compositor.render_strips()
-    lines = ("".join(segment.text for segment in strip).rstrip() for strip in strips)
-    return "\n".join(lines) + "\n"
 
 
 async def stand_still(pilot: Pilot[Any], is_heard: Callable[[], bool] = lambda: True) -> str:
@@ -41,6 +35,6 @@ async def stand_still(pilot: Pilot[Any], is_heard: Callable[[], bool] = lambda: 
     while len(looks) < LOOKS:
         assert time.monotonic() < deadline, f"the screen never stood still: {looks[-1]}"
         await pilot.pause()
-        look = text_of(pilot.app)
+        look = text_on(pilot.app)
         looks = [*looks, look] if looks[-1:] == [look] else [look]
     return looks[-1]

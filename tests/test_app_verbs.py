@@ -69,7 +69,7 @@ def test_a_run_is_started_detached_and_come_back_to(place: Path) -> None:
     again.wait_for(b"resumable")
     again.press(b"q")
     assert again.left_with() == ExitCode.RESUMABLE
-    assert b"stopped: key s" in again.drawn.rpartition(b"?1049l")[2]
+    assert b"stopped: asked in the app" in again.drawn.rpartition(b"?1049l")[2]
 
 
 def test_a_closed_terminal_ends_the_app_and_not_the_run(place: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_farewell_says_how_to_come_back_from_any_runs_directory(
 ) -> None:
     app = EcoApp(None, tmp_path)
     assert farewell(app, runs_dir) == []
-    app._session = Replay([], RunDir(tmp_path / "digits-1"))
+    app.desk.take(Replay([], RunDir(tmp_path / "digits-1")))
     _, back, stop = farewell(app, runs_dir)
     assert back.startswith(f"to come back: ecotui attach digits-1{flag}")
     assert stop.startswith(f"to stop it: ecotui stop digits-1{flag}")

@@ -33,7 +33,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "events.md", "alerts.md"])
+@pytest.mark.parametrize("name", ["configuration.md", "events.md", "alerts.md", "keys.md"])
 def test_a_written_page_is_up_to_date(name: str) -> None:
     page: str = generator().PAGES[name]()
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")

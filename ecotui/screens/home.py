@@ -4,51 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
-from textual.message import Message
-from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
+from ecotui.actions.home import HOME
 from ecotui.errors import EcoError
 from ecotui.paths import RunDir, list_runs, shipped_configs
-from ecotui.runs_table import HEADINGS, RunRow, row_cells, row_of
+from ecotui.screens.frame import EcoScreen
+from ecotui.screens.messages import ConfigChoice, RunChoice
 from ecotui.text import visible
+from ecotui.widgets.panel import bindings_of
+
+if TYPE_CHECKING:
+    from ecotui.runs_table import RunRow
 
 MAX_RUNS = 100
 """The newest runs shown; `ecotui runs` lists them all."""
 REFRESH_SECONDS = 5.0
+SECONDS_TO_BE_SEEN = 0.1
 
 
-class HomeScreen(Screen[None]):
+class HomeScreen(EcoScreen):
     """Shipped configs to start, and runs to come back to."""
 
+    NAME = "home"
+    HEADING = "Home"
     CSS_PATH = "home.tcss"
+    BINDINGS = bindings_of(HOME)
 
-    @dataclass
-    class ConfigChosen(Message):
-        """A config is to be trained."""
-
-        reference: str
-
-    @dataclass
-    class RunChosen(Message):
-        """A run is to be shown."""
-
-        run: RunDir
-
-    def __init__(self, runs_dir: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._runs_dir = runs_dir
         self._shown: list[tuple[str, ...]] = []
         self._is_looking = False
 
-    def compose(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """Lay out both lists."""
         yield Static(
             "ecotui: choose a config to train, or a run to watch; Enter opens",
@@ -61,21 +56,22 @@ class HomeScreen(Screen[None]):
         runs: DataTable[Text] = DataTable(id="runs", cursor_type="row")
         runs.border_title = "Runs"
         yield runs
-        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Fill the list of configs, and look for runs now and every few seconds."""
+        super().on_mount()
         configs = self.query_one("#configs", DataTable)
         configs.add_columns("config", "trains")
         for name, path in shipped_configs().items():
             configs.add_row(Text(visible(name)), Text(_first_remark(path)), key=name)
-        self.query_one("#runs", DataTable).add_columns(*(head.lower() for head in HEADINGS))
         configs.focus()
         self.set_interval(REFRESH_SECONDS, self.look_for_runs)
 
     def on_screen_resume(self) -> None:
         """Look for runs whenever the screen comes into view."""
-        self.look_for_runs()
+        super().on_screen_resume()
+        # Once what there is already is drawn: reading logs takes its time.
+        self.set_timer(SECONDS_TO_BE_SEEN, self.look_for_runs)
 
     @work(group="runs", exit_on_error=False)
     async def look_for_runs(self) -> None:
@@ -84,24 +80,35 @@ class HomeScreen(Screen[None]):
             return
         self._is_looking = True
         try:
-            rows = await asyncio.to_thread(_scan, self._runs_dir)
+            rows = await asyncio.to_thread(_scan, self.host.runs_dir)
         finally:
             self._is_looking = False
-        self._show(rows)
+        self._add_columns()
+        self.call_after_refresh(self._show, rows)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Say what was chosen."""
         event.stop()
         key = event.row_key.value or ""
         if event.data_table.id == "configs":
-            self.post_message(self.ConfigChosen(key))
+            self.post_message(ConfigChoice(key))
         else:
-            self.post_message(self.RunChosen(RunDir(Path(key))))
+            self.post_message(RunChoice(RunDir(Path(key))))
+
+    def _add_columns(self) -> None:
+        """Lay out the columns, once; before any row, for rows make room in columns there are."""
+        from ecotui.runs_table import HEADINGS
+
+        table = self.query_one("#runs", DataTable)
+        if not table.columns:
+            table.add_columns(*(head.lower() for head in HEADINGS))
 
     def _show(self, rows: Sequence[RunRow]) -> None:
+        from ecotui.runs_table import row_cells
+
         table = self.query_one("#runs", DataTable)
         cells = [(row.path, *row_cells(row)) for row in rows]
-        table.border_subtitle = visible(self._runs_dir) if rows else "none yet"
+        table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
         if cells == self._shown:
             return
         self._shown = cells
@@ -113,6 +120,9 @@ class HomeScreen(Screen[None]):
 
 
 def _scan(runs_dir: Path) -> list[RunRow]:
+    # In a thread, once the first frame is drawn: reading logs brings every event along.
+    from ecotui.runs_table import row_of
+
     try:
         return [row_of(run) for run in list_runs(runs_dir)[:MAX_RUNS]]
     except (EcoError, OSError):  # Deleted at this very moment, or unreadable: shown next time.

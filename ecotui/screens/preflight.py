@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
+from ecotui.actions.preflight import PREFLIGHT
 from ecotui.screens.run_screen import RunScreen
 from ecotui.state import RunState
 from ecotui.widgets.guard_strip import GuardStrip
+from ecotui.widgets.panel import bindings_of
 from ecotui.widgets.stage_bars import StageBar
 from ecotui.widgets.summary_panel import SummaryPanel
 from ecotui.widgets.verdict_list import VerdictList
@@ -18,6 +20,7 @@ class PreflightScreen(RunScreen):
     NAME = "preflight"
     HEADING = "2 Preflight"
     CSS_PATH = "preflight.tcss"
+    BINDINGS = bindings_of(PREFLIGHT)
 
     def compose_run(self) -> ComposeResult:
         """Lay out the progress, the verdicts, the end and the layers."""
@@ -26,7 +29,7 @@ class PreflightScreen(RunScreen):
         yield SummaryPanel()
         yield GuardStrip()
 
-    def show(self, state: RunState) -> None:
+    def show_run(self, state: RunState) -> None:
         """Show the checks of layers 2 and 3."""
         self.query_one(StageBar).show_stage(state)
         checks = tuple(check for check in state.checks if check.layer in (2, 3))

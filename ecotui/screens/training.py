@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, VerticalScroll
 
+from ecotui.actions.training import TRAINING
 from ecotui.screens.run_screen import RunScreen
 from ecotui.state import RunState
 from ecotui.widgets.checkpoint_table import CheckpointTable
@@ -12,6 +13,7 @@ from ecotui.widgets.class_table import ClassTable
 from ecotui.widgets.guard_strip import GuardStrip
 from ecotui.widgets.health_log import HealthLog
 from ecotui.widgets.metric_chart import MetricChart
+from ecotui.widgets.panel import bindings_of
 from ecotui.widgets.stage_bars import StageBars
 from ecotui.widgets.summary_panel import SummaryPanel
 
@@ -22,6 +24,7 @@ class TrainingScreen(RunScreen):
     NAME = "training"
     HEADING = "3 Training"
     CSS_PATH = "training.tcss"
+    BINDINGS = bindings_of(TRAINING)
 
     def compose_run(self) -> ComposeResult:
         """Lay out the bars, and below them what scrolls where the terminal is small."""
@@ -37,7 +40,7 @@ class TrainingScreen(RunScreen):
                 yield CheckpointTable()
                 yield ClassTable()
 
-    def show(self, state: RunState) -> None:
+    def show_run(self, state: RunState) -> None:
         """Hand every widget its part."""
         self.query_one(StageBars).show(state)
         loss, accuracy = self.query(MetricChart)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import ProgressBar, Static
+from textual.widgets import Static
 
 from ecotui.narration import pace, scores
 from ecotui.state import RunState, StageProgress
 from ecotui.text import number, percent, visible
+from ecotui.widgets.bar import Bar
 
 PARTS = ("validate", "test")
 """Stages within training that have a bar of their own."""
@@ -21,8 +22,7 @@ class BarRow(Horizontal):
     DEFAULT_CSS = """
     BarRow { height: 1; padding: 0 1; }
     BarRow .name { width: 15; text-overflow: ellipsis; text-wrap: nowrap; }
-    BarRow ProgressBar { width: 1fr; }
-    BarRow ProgressBar Bar { width: 1fr; }
+    BarRow Bar { width: 1fr; }
     BarRow .note { width: 42; padding-left: 2; text-overflow: ellipsis; text-wrap: nowrap; }
     """
 
@@ -33,7 +33,7 @@ class BarRow(Horizontal):
     def compose(self) -> ComposeResult:
         """Lay out the name, the bar and the remark."""
         yield Static("", classes="name", markup=False)
-        yield ProgressBar(total=1, show_eta=False)
+        yield Bar()
         yield Static("", classes="note", markup=False)
 
     def show(self, name: str, done: float, total: float | None, note: str) -> None:
@@ -44,7 +44,7 @@ class BarRow(Horizontal):
         self._shown = shown
         self.query_one(".name", Static).update(Content(visible(name)))
         self.query_one(".note", Static).update(Content(visible(note)))
-        self.query_one(ProgressBar).update(total=total, progress=done)
+        self.query_one(Bar).show(done, total)
 
 
 class StageBar(BarRow):

@@ -33,20 +33,27 @@ class StatusLine(Static):
         self._title = title
         self._shown: tuple[object, ...] = ()
 
-    def show(self, state: RunState, pending: str) -> None:
-        """Show the run's name and phase, and what is pending, in words."""
+    def show(self, state: RunState, pending: str, *, is_readonly: bool = False) -> None:
+        """Show the run's name and phase, and what is pending, in words.
+
+        Args:
+            state: Of the run.
+            pending: What was asked of it, in words; empty for nothing.
+            is_readonly: Whether the app takes no request, which is said.
+        """
         stalled = state.seconds_since_progress if state.ending is None else 0.0
         standing = state.standing
         shown = (
             *(state.run_id, state.phase, state.doing, state.facts, pending, stalled),
-            *(standing.paused, standing.not_saving),
+            *(standing.paused, standing.not_saving, is_readonly),
         )
         if shown == self._shown:
             return
         self._shown = shown
         is_paused = standing.paused is not None and state.ending is None
-        phase = PAUSED.before("paused") if is_paused else PHASES[state.phase].before(_phase(state))
-        parts = [Content.styled(self._title, "bold"), phase]
+        parts = [Content.styled(self._title, "bold"), phase_of(state)]
+        if is_readonly:
+            parts.append(Content.styled("read only", "bold"))
         if standing.not_saving is not None and state.ending is None:
             parts.append(Content.styled(" ✗ NOT SAVING ", "$text-error bold reverse"))
         if pending:
@@ -55,6 +62,13 @@ class StatusLine(Static):
             parts.append(Content.styled(f"! no progress for {duration(stalled)}", "$text-warning"))
         parts.append(Content.styled(_setting(state), "$foreground-muted"))
         self.update(Content("  ").join(parts))
+
+
+def phase_of(state: RunState) -> Content:
+    """Return the mark and the words of where a run stands."""
+    if state.standing.paused is not None and state.ending is None:
+        return PAUSED.before("paused")
+    return PHASES[state.phase].before(_phase(state))
 
 
 def _phase(state: RunState) -> str:

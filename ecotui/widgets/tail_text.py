@@ -12,6 +12,8 @@ from textual.widgets import Static
 class TailText(VerticalScroll):
     """Lines that wrap as the terminal is resized; the newest, at the bottom, is in view."""
 
+    ALLOW_MAXIMIZE = True
+
     def compose(self) -> ComposeResult:
         """Lay out one text."""
         yield _Lines("", markup=False)

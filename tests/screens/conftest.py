@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
-from ecotui import app as app_module
+from ecotui import following
 from ecotui.app import EcoApp
+from ecotui.app_settings import AppSettings
 from ecotui.config_file import LoadedConfig
 from ecotui.events import AnyEvent
 from ecotui.paths import RunDir
 from ecotui.replay import Replay
 from ecotui.session_factory import SessionFactory
+from ecotui.state import RunState, fold
 from ecotui.stream import decode
-from tests.drawing import stand_still, text_of
-
-TEXTS = Path(__file__).parent / "texts"
+from tests.drawing import stand_still
+from tests.screens.looks import assert_text, text_on
 
 
 class Heard(Replay):
-    """A replay that knows whether what it said has been taken in."""
+    """A replay that knows what an app that has heard it shows."""
 
-    _found_nothing = False
+    state = RunState()
+    """Of all that was read."""
 
     def read(self) -> list[tuple[bytes, AnyEvent]]:
         found = super().read()
-        # The app assigns its state, at the latest, with the first reading that finds nothing.
-        self._found_nothing = not found
+        self.state = reduce(fold, (event for _, event in found), self.state)
         return found
 
-    @property
-    def is_heard(self) -> bool:
-        return self._found_nothing and self._taken == self._upto
+    def is_heard(self, shown: RunState) -> bool:
+        return self._taken == self._upto and replace(shown, num_unknown_lines=0) == self.state
 
 
 @dataclass
@@ -49,16 +49,20 @@ class Opened:
         pilot: Presses keys.
         engine: The session of the run shown first.
         launched: Directories in which an engine was started.
+        settings: `key=value` that each of them was started with.
+        errands: Directories of the short jobs begun.
     """
 
     app: EcoApp
     pilot: Pilot[int]
     engine: Heard
     launched: list[RunDir]
+    settings: list[tuple[str, ...]]
+    errands: list[RunDir]
 
     def text(self) -> str:
         """Return what stands on the screen, line by line."""
-        return text_of(self.app)
+        return text_on(self.app)
 
     async def settle(self) -> None:
         """Wait until the app has shown what the engine said."""
@@ -69,8 +73,7 @@ class Opened:
         session, workers = self.app.session, self.app.workers
         if any(worker.group == "runs" and worker.is_running for worker in workers):
             return False
-        follows = any(worker.group == "run" and not worker.is_finished for worker in workers)
-        return not follows or not isinstance(session, Heard) or session.is_heard
+        return not isinstance(session, Heard) or session.is_heard(self.app.run_state)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -97,7 +100,7 @@ def open_app(
 ) -> Open:
     """Return a way to open the app on a recording, by name or as events."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(app_module, "READ_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(following, "READ_INTERVAL_SECONDS", 0.01)
 
     @asynccontextmanager
     async def opened(
@@ -106,23 +109,30 @@ def open_app(
         size: tuple[int, int] = (80, 24),
         opening: LoadedConfig | RunDir | str | None = "attach",
         next_recording: str = "",
+        settings: AppSettings | None = None,
     ) -> AsyncIterator[Opened]:
         events = events_of(recording) if isinstance(recording, str) else recording
         run = RunDir(Path("runs") / "full")
-        engine, launched = Heard(events, run), list[RunDir]()
+        engine, launched, errands = Heard(events, run), list[RunDir](), list[RunDir]()
+        given = list[tuple[str, ...]]()
 
-        def launch(run: RunDir) -> Heard:
+        def launch(run: RunDir, settings: Sequence[str] = (), /) -> Heard:
             launched.append(run)
+            given.append(tuple(settings))
             if next_recording and len(launched) == 1:
                 return Heard(events_of(next_recording), run)
             return engine
 
-        sessions = SessionFactory(launch=launch, attach=lambda _: engine)
+        def errand(run: RunDir) -> Replay:
+            errands.append(run)
+            return Replay(events_of("sick_environment"), run).go_on()
+
+        sessions = SessionFactory(launch=launch, attach=lambda _: engine, errand=errand)
         what = run if isinstance(opening, str) else opening
-        app = EcoApp(what, Path("runs"), sessions=sessions)
+        app = EcoApp(what, Path("runs"), sessions=sessions, settings=settings)
         app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
-            yield Opened(app, pilot, engine, launched)
+            yield Opened(app, pilot, engine, launched, given, errands)
 
     return opened
 
@@ -130,12 +140,4 @@ def open_app(
 @pytest.fixture
 def assert_looks_like() -> Callable[[str, str], None]:
     """Compare a screen with its text; ECOTUI_REWRITE_GOLDEN writes it anew."""
-
-    def compare(shown: str, name: str) -> None:
-        path = TEXTS / f"{name}.txt"
-        if os.environ.get("ECOTUI_REWRITE_GOLDEN"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(shown, encoding="utf-8")
-        assert shown == path.read_text(encoding="utf-8"), f"{path.name} is not what is shown"
-
-    return compare
+    return assert_text

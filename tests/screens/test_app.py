@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ecotui.app import CONTINUING, PAUSING, RESUMING, SAVING, STOPPING
+from ecotui.actions.everywhere import EVERYWHERE
+from ecotui.asking import CONTINUING, PAUSING, RESUMING, SAVING, STOPPING
 from ecotui.commands import ContinueRun, PauseRun, SaveCheckpoint, StopRun
 from ecotui.config_file import LoadedConfig
 from ecotui.errors import ExitCode
@@ -19,9 +20,10 @@ from ecotui.events import (
     SavingFailed,
     SavingRestored,
 )
-from ecotui.screens.dialogs import HelpScreen, LeaveScreen
+from ecotui.screens.dialogs.keys import HelpScreen
+from ecotui.screens.dialogs.leave import LeaveScreen
+from ecotui.screens.fitting import ScreenName, fitting_screen
 from ecotui.screens.home import HomeScreen
-from ecotui.screens.run_screen import ScreenName, fitting_screen
 from ecotui.state import RunState, fold
 
 Open = Callable[..., Any]
@@ -289,7 +291,7 @@ def test_r_goes_on_with_a_stopped_run_in_its_directory(open_app: Open) -> None:
 def test_keys_that_make_no_sense_do_nothing(open_app: Open) -> None:
     async def story(here: Any) -> None:
         await here.settle()
-        await here.press("r", "h")
+        await here.press("r")
         assert here.launched == []
         assert here.app.current_mode == "diagnostic"
         here.engine.go_on()
@@ -363,12 +365,14 @@ def test_the_help_lists_every_key(open_app: Open) -> None:
         await here.press("question_mark")
         assert isinstance(here.app.screen, HelpScreen)
         shown = here.text()
-        for binding in here.app.BINDINGS:
-            assert (binding.tooltip or binding.description) in shown
+        for action in EVERYWHERE:
+            assert not action.keys or action.help in shown
+        assert "go on from the newest checkpoint (not now)" in shown
+        assert "save a checkpoint and stop (not now)" not in shown
         await here.press("escape")
         assert not isinstance(here.app.screen, HelpScreen)
 
-    play(story, open_app("full_run"))
+    play(story, open_app("full_run", size=(120, 60)))
 
 
 def test_a_dialog_is_not_pulled_away_by_a_stage(open_app: Open) -> None:

@@ -12,9 +12,9 @@ from ecotui.events import AnyEvent
 from ecotui.findings import LAYER_NAMES, Layer
 from ecotui.state import RunState
 from ecotui.stream import decode
+from tests.screens.looks import LOOKS, assert_text, colours_on, shots
 
 Open = Callable[..., Any]
-Compare = Callable[[str, str], None]
 EventsOf = Callable[[str], list[AnyEvent]]
 SMALL, LARGE = (80, 24), (120, 40)
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
@@ -32,20 +32,37 @@ MOMENTS = {
 }
 
 
-@SIZES
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_moment_of_a_run_looks_like_its_text(
-    moment: str, size: tuple[int, int], open_app: Open, assert_looks_like: Compare
-) -> None:
+def test_a_moment_of_a_run_looks_like_its_text(moment: str, open_app: Open) -> None:
+    for size, shown in asyncio.run(looked_at(moment, "colour", open_app)).items():
+        assert_text(shown, f"{moment}_{size}")
+
+
+@pytest.mark.parametrize("moment", ["diagnostic", "training", "summary"])
+def test_without_colours_the_same_words_and_marks_stand_there(moment: str, open_app: Open) -> None:
+    for size, shown in asyncio.run(looked_at(moment, "mono", open_app)).items():
+        assert_text(shown, f"{moment}_{size}")
+
+
+@pytest.mark.parametrize("moment", ["diagnostic", "training", "summary"])
+def test_in_ascii_nothing_is_drawn_with_anything_else(moment: str, open_app: Open) -> None:
+    for size, shown in asyncio.run(looked_at(moment, "ascii", open_app)).items():
+        assert shown.isascii()
+        assert_text(shown, f"{moment}_{size}_ascii")
+
+
+async def looked_at(moment: str, look: str, open_app: Open) -> dict[str, str]:
+    """Return a moment at every size; without colours where the look has none."""
     recording, kind, nth = MOMENTS[moment]
-
-    async def look() -> str:
-        async with open_app(recording, size=size) as opened:
-            opened.engine.go_on_to(kind, nth)
-            await opened.settle()
-            return str(opened.text())
-
-    assert_looks_like(asyncio.run(look()), f"{moment}_{size[0]}x{size[1]}")
+    async with open_app(recording, settings=LOOKS[look]) as opened:
+        opened.engine.go_on_to(kind, nth)
+        await opened.settle()
+        found = await shots(opened)
+        if LOOKS[look].theme == "mono":
+            assert colours_on(opened.app) == set()
+        else:
+            assert len(colours_on(opened.app)) > 3
+        return found
 
 
 @pytest.mark.parametrize("layer", [4, 5, 6, 7])

@@ -40,6 +40,15 @@ class Terminal:
             assert time.monotonic() < deadline, f"{words!r} never came: {self.drawn[-2000:]!r}"
             self.read()
 
+    def settle(self, quiet_seconds: float = 0.25, most_seconds: float = 5.0) -> None:
+        """Read until nothing has come for a while."""
+        deadline, quiet_since = time.monotonic() + most_seconds, time.monotonic()
+        while time.monotonic() < min(deadline, quiet_since + quiet_seconds):
+            before = len(self.drawn)
+            self.read()
+            if len(self.drawn) > before:
+                quiet_since = time.monotonic()
+
     def press(self, keys: bytes) -> None:
         os.write(self.master, keys)
 

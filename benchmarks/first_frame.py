@@ -1,0 +1,149 @@
+"""How soon the app is seen, beside a trivial one: `python benchmarks/first_frame.py [ROUNDS]`.
+
+Claims, on a real terminal, from the start of the process to the first frame with the words
+looked for: the home at most 1.4 times a trivial Textual app, the training screen attached to a
+recorded run at most 1.7 times. All are started in turn, so that a busy machine slows all of them;
+the trivial app is measured twice a round, which shows how much of a difference is noise.
+
+Prints one JSON object on stdout, keeps it in `benchmarks/results/first_frame.json`, and prints one
+line for a person on stderr.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import statistics
+import struct
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_ROUNDS = 15
+TARGET_HOME, TARGET_TRAINING = 1.4, 1.7
+LIMIT_SECONDS = 60.0
+ROOT = Path(__file__).resolve().parent.parent
+RECORDING = ROOT / "tests" / "recordings" / "full_run.jsonl"
+RESULT = Path(__file__).with_name("results") / "first_frame.json"
+TRIVIAL = """
+from textual.app import App
+from textual.widgets import Footer, Static
+class Trivial(App):
+    BINDINGS = [("q", "quit", "Quit")]
+    def compose(self):
+        yield Static("ready to be seen")
+        yield Footer()
+Trivial().run()
+"""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process so far, where the system tells it; else NaN."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def seconds_until(words: bytes, argv: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Start a command on a terminal of its own; return how long it took until words were drawn.
+
+    Returns:
+        Seconds on the clock, and seconds of processor time: on a busy machine the second says
+        more.
+    """
+    began = time.perf_counter()
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.environ |= {"TERM": "xterm-256color", "XDG_STATE_HOME": str(folder / "state")}
+        os.execv(argv[0], list(argv))  # noqa: S606
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    drawn = b""
+    try:
+        while words not in drawn:
+            left = LIMIT_SECONDS - (time.perf_counter() - began)
+            assert left > 0, f"{words!r} never came: {drawn[-500:]!r}"
+            if select.select([master], [], [], left)[0]:
+                drawn += os.read(master, 65_536)  # Linux fails here where the command has died.
+        return time.perf_counter() - began, cpu_seconds(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(master)
+
+
+def measure(rounds: int) -> dict[str, object]:
+    """Return medians in seconds, and the medians of the rounds' ratios to the trivial app."""
+    python = sys.executable
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        run = folder / "runs" / "digits-20260101-000000-abcd"
+        run.mkdir(parents=True)
+        (run / "config.toml").write_text("")
+        (run / "job.json").write_text('{"kind":"train"}')
+        shutil.copy(RECORDING, run / "events.jsonl")
+        commands = {
+            "trivial": ([python, "-c", TRIVIAL], b"ready to be seen"),
+            "home": ([python, "-m", "ecotui"], b"digits-20260101"),
+            "home_frame": ([python, "-m", "ecotui"], b"waste30"),
+            "training": ([python, "-m", "ecotui", "attach"], b"Checkpoints"),
+            "trivial_again": ([python, "-c", TRIVIAL], b"ready to be seen"),
+        }
+        times: dict[str, list[float]] = {each: [] for each in commands}
+        cpu: dict[str, list[float]] = {each: [] for each in commands}
+        for number in range(rounds + 1):
+            for name, (argv, words) in commands.items():
+                seconds, used = seconds_until(words, argv, folder)
+                if number:  # The first round warms the disk's cache.
+                    times[name].append(seconds)
+                    cpu[name].append(used)
+    ratios, cpu_ratios = (
+        {
+            name: statistics.median(
+                mine / peer for mine, peer in zip(each[name], each["trivial"], strict=True)
+            )
+            for name in commands
+        }
+        for each in (times, cpu)
+    )
+    return {
+        "rounds": rounds,
+        "median_seconds": {name: statistics.median(each) for name, each in times.items()},
+        "ratio_home": ratios["home_frame"],
+        "ratio_home_with_runs": ratios["home"],
+        "ratio_training": ratios["training"],
+        "ratio_control": ratios["trivial_again"],
+        "cpu_ratios": cpu_ratios,
+        "target_home": TARGET_HOME,
+        "target_training": TARGET_TRAINING,
+        "all_seconds": times,
+    }
+
+
+def main() -> None:
+    """Measure, keep and print."""
+    found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found))
+    print(
+        f"home {found['ratio_home']:.2f} times a trivial app (target {TARGET_HOME}), "
+        f"{found['ratio_home_with_runs']:.2f} with its runs; training attached "
+        f"{found['ratio_training']:.2f} (target {TARGET_TRAINING}); "
+        f"control {found['ratio_control']:.2f}; in processor time {found['cpu_ratios']}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Reading a run from its first event to its last, folded, one batch a frame.
+
+Reading and folding happen in a thread, bite by bite, so that a burst of a hundred thousand
+events keeps no key waiting. Knows no screen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+
+from ecotui.events import AnyEvent, SampleSetAside
+from ecotui.log_lines import PackedLines
+from ecotui.pacing import Pace
+from ecotui.run_state import RunState
+from ecotui.session_factory import EngineSession
+from ecotui.standing import Alert
+from ecotui.state import fold
+
+READ_INTERVAL_SECONDS = 0.1
+"""Between two looks at a log in which nothing was new."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read since the last batch.
+
+    Attributes:
+        state: The run after it.
+        events: In the order they came; those that tell of progress alone are left out.
+    """
+
+    state: RunState
+    events: list[AnyEvent] = field(default_factory=list)
+
+
+async def batches(
+    session: EngineSession, pace: Pace, alerts: PackedLines, backlog: Callable[[], int]
+) -> AsyncIterator[Batch]:
+    """Yield a batch a frame, until the last event of the run was read.
+
+    Args:
+        session: Of the run.
+        pace: When the next frame is due.
+        alerts: Takes the line of every alert and every sample set aside.
+        backlog: Returns how many frames the terminal has not taken yet.
+    """
+    batch, shown_at, is_new = Batch(RunState()), -float("inf"), True
+    while True:
+        num_read = await asyncio.to_thread(_read, session, batch, alerts)
+        is_new = is_new or num_read > 0
+        now = time.monotonic()
+        is_over = session.ended and not num_read
+        is_due = now - shown_at >= pace.interval_seconds and pace.may_draw(backlog())
+        if is_over or (is_new and is_due):
+            state = replace(batch.state, num_unknown_lines=session.num_unknown_lines)
+            yield Batch(state, batch.events)
+            batch, shown_at, is_new = Batch(state), now, False
+        if is_over:
+            return
+        await asyncio.sleep(0 if num_read else READ_INTERVAL_SECONDS)
+
+
+def _read(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
+    found = session.read()
+    for line, event in found:
+        batch.state = fold(batch.state, event)
+        if event.kind in _PROGRESS:
+            continue
+        batch.events.append(event)
+        if isinstance(event, Alert | SampleSetAside):
+            alerts.add(line.decode("utf-8", "replace") or event.model_dump_json())
+    return len(found)
+
+
+_PROGRESS = frozenset({"steps_taken", "stage_advanced", "heartbeat"})
+"""Nine events in ten, which answer nothing that was asked."""

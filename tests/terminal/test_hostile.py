@@ -1,0 +1,111 @@
+"""Hostile strings on every screen, on a real terminal whose bytes are looked through."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ecotui.stream import decode
+from ecotui.text import visible
+from tests.terminal import Terminal
+from tests.terminal.hostile import HOSTILE, fill, fill_raw, offences
+
+HERE = Path(__file__).parent
+RECORDING = HERE.parent / "recordings" / "full_run.jsonl"
+UP, ESCAPE = b"\x1b[5~", b"\x1b"
+KEYS = (
+    *(b"1", UP, UP, UP, b"2", UP, UP, UP, b"3", b"\t", b"z", UP, UP, UP, UP, b"z"),
+    *(b"?", ESCAPE, b":", ESCAPE, b"m", ESCAPE),
+)
+"""Every screen of the run, panels scrolled, zoom, help, palette and a dialog that lists names."""
+
+
+def test_there_are_forty_of_them() -> None:
+    assert len(HOSTILE) == len(set(HOSTILE)) == 40
+
+
+@pytest.mark.parametrize(
+    ("stream", "found"),
+    [
+        (b"\x1b[31;1mtext\x1b[0m\x1b[3;4H", []),
+        (b"\x1b[?2026$p\x1b[?2026h\x1b[?25l", []),
+        (b"\x1b]0;title\x07", [b"\x1b]0;title\x07"]),
+        (b"\x1b]52;c;cHduZWQ=\x1b\\", [b"\x1b]52;c;cHduZWQ=\x1b\\"]),
+        (b"\x1b]52;c;cut off", [b"\x1b]52;c;cut off"]),
+        (b"\x1bP+q544e\x1b\\", [b"\x1bP+q544e\x1b\\"]),
+        (b"\x1bc", [b"\x1bc"]),
+        (b"\x1b[c", [b"\x1b[c"]),
+        (b"a\x07b", [b"\x07"]),
+        ("\x9b31m".encode(), ["\x9b".encode()]),
+        ("日本語 ✓".encode(), []),
+    ],
+)
+def test_the_look_at_the_stream_sees_what_it_should(stream: bytes, found: list[bytes]) -> None:
+    assert offences(stream) == found
+
+
+@pytest.mark.parametrize("flags", [(), ("--ascii", "--mono")])
+@pytest.mark.parametrize("honest", [True, False])
+def test_no_string_from_outside_reaches_the_terminal_as_anything_but_text(
+    honest: bool, flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = [event for line in RECORDING.read_bytes().splitlines() if (event := decode(line))]
+    hostile = fill(events) if honest else fill_raw(events)
+    log = tmp_path / "events.jsonl"
+    log.write_text("".join(event.model_dump_json() + "\n" for event in hostile))
+    screen = Terminal(sys.executable, str(HERE / "app_on_recording.py"), str(log), *flags)
+    screen.wait_for(b"Training")
+    for key in KEYS:
+        screen.press(key)
+        # After Esc alone, longer: with what follows it could be another key.
+        screen.settle(0.6 if key == ESCAPE else 0.25)
+    screen.press(b"q")
+    assert screen.left_with() == 0
+    assert offences(screen.drawn) == []
+    # That nothing came through would be no feat if nothing had been shown.
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.drawn.decode())
+    seen = [each for each in HOSTILE if visible(each)[:6] in shown]
+    assert len(seen) >= 20, f"only {len(seen)} of the strings were to be seen"
+
+
+def test_hostile_names_of_runs_and_folders_are_harmless_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "\x1b]0;pwned\x07[@click=app.quit]"
+    run = place / "runs" / "digits-20260101-000000-abcd"
+    run.mkdir(parents=True)
+    (run / "config.toml").write_text("")
+    (run / "job.json").write_text(json.dumps({"kind": "train"}))
+    events = [event for line in RECORDING.read_bytes().splitlines() if (event := decode(line))]
+    (run / "events.jsonl").write_text(
+        "".join(event.model_dump_json() + "\n" for event in fill_raw(events))
+    )
+    monkeypatch.chdir(place)
+    screen = Terminal(sys.executable, str(HERE / "app_on_recording.py"), str(RECORDING), "--home")
+    screen.wait_for(b"digits-20260101")
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:
+        screen.read()
+    screen.press(b"q")
+    assert screen.left_with() == 0
+    assert offences(screen.drawn) == []
+
+
+def test_the_environment_can_not_speak_through_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORTERM", "\x1b]0;x\x07")
+    assert os.environ["COLORTERM"]
+    screen = Terminal(sys.executable, str(HERE / "app_on_recording.py"), str(RECORDING))
+    screen.wait_for(b"Training")
+    screen.press(b"q")
+    assert screen.left_with() == 0
+    assert offences(screen.drawn) == []
