@@ -44,6 +44,7 @@ class Hub:
     mode: str = "well"
     cut_after: int = 0
     address: str = ""
+    file: str = "model.safetensors"
     ranges: list[str] = field(default_factory=list)
 
     @property
@@ -66,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.hub.mode in ("forbidden", "gone"):
             self.send_error(403 if self.hub.mode == "forbidden" else 503)
             return
-        if not self.path.endswith("/model.safetensors"):
+        if not self.path.endswith(f"/{self.hub.file}"):
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound")
             self.send_header("Content-Length", "0")
@@ -307,6 +308,22 @@ def test_weights_at_a_plain_address_are_fetched_in_the_same_way(
     path = fetch_weights(MODEL, preset, unheard, lambda: None)
     assert path == tmp_path / "torch" / "checkpoints" / "model.safetensors"
     assert path.read_bytes() == hub.content
+
+
+def test_weights_under_another_name_are_found_and_left_to_timm(hub: Hub, tmp_path: Path) -> None:
+    hub.file = "pytorch_model.bin"
+    assert fetch() is None
+    (kept,) = tmp_path.rglob("pytorch_model.bin")
+    assert kept.read_bytes() == hub.content
+    hub.mode = "gone"
+    assert fetch() is None  # from the cache
+
+
+def test_a_hub_without_the_file_is_told_so(hub: Hub) -> None:
+    hub.file = "something_else"
+    with pytest.raises(EnvironmentFaultError) as caught:
+        fetch()
+    assert "none of model.safetensors" in caught.value.what
 
 
 def test_a_run_fetches_them_before_it_begins_and_can_be_stopped_meanwhile(

@@ -168,6 +168,14 @@ class OverflowingBackwards(Wrapped):
         return scores + (scores.float() * 1e8 - (scores.float() * 1e8).detach())
 
 
+class LoudBackwards(Wrapped):
+    """In fp16 its gradients are finite at a small scale only."""
+
+    def forward(self, images: torch.Tensor) -> Any:
+        scores = self.network(images)
+        return scores + (scores.float() * 50 - (scores.float() * 50).detach())
+
+
 class Dropping(Wrapped):
     """Its dropout never ends."""
 

@@ -246,6 +246,22 @@ def test_a_model_that_was_trained_is_not_rehearsed(harness: Harness) -> None:
     assert found["initial_loss"] == "note"
 
 
+def test_in_fp16_the_scale_of_gradients_is_looked_for(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken.in_fp16(broken.network(broken.LoudBackwards))(monkeypatch)
+    parts = assembled(harness)
+    made = material(harness, parts)
+    found = {each.check: each for each in check_first_pass(made)}
+    assert found["precision"].verdict == "pass"
+    scale = found["precision"].figures["scale"]
+    assert isinstance(scale, float)
+    assert 128 <= scale < 65_536
+    assert parts.trainable.scaler.get_scale() == 65_536
+    (finding,) = loop.check_optimizer_step(made)
+    assert finding.verdict == "pass"
+
+
 def test_a_copy_that_finds_no_room_is_left_out(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
