@@ -50,9 +50,9 @@ class Injector:
             init(trainer, *arguments, **named)
             self.trainer = trainer
 
-        def watched_measure(stepper: Any, batch: Batch, number: int, meter: Any) -> Any:
+        def watched_measure(stepper: Any, batch: Batch, number: int) -> Any:
             self.step = number
-            return measure(stepper, batch, number, meter)
+            return measure(stepper, batch, number)
 
         self.patch.setattr(Trainer, "__init__", watched_init)
         self.patch.setattr(step.Stepper, "measure", watched_measure)
@@ -209,11 +209,11 @@ class _Spoiled(torch.autograd.Function):
 
 
 def gradients(value: float) -> Fault:
-    return in_forward(lambda logits: _Spoiled.apply(logits, value, None))  # type: ignore[no-untyped-call]
+    return in_forward(lambda logits: _Spoiled.apply(logits, value, None))
 
 
 def failing_backward(error: Exception) -> Fault:
-    return in_forward(lambda logits: _Spoiled.apply(logits, 1.0, error))  # type: ignore[no-untyped-call]
+    return in_forward(lambda logits: _Spoiled.apply(logits, 1.0, error))
 
 
 def after_step(what: Callable[[Trainer], None]) -> Fault:

@@ -13,7 +13,7 @@ from ecotui.engine import checkpoint
 from ecotui.engine.data.dataset import Batch
 from ecotui.engine.deadline import Deadline
 from ecotui.engine.exactness import compare
-from ecotui.engine.protection import Protection
+from ecotui.engine.step_protection import StepProtection
 from ecotui.errors import ExitCode
 from ecotui.events import (
     CheckpointSaved,
@@ -137,13 +137,13 @@ def test_another_batch_size_in_mid_epoch_loses_no_sample_and_repeats_less_than_a
     harness: Harness, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, ...]] = []
-    real = Protection.try_gradients
+    real = StepProtection.take
 
-    def noted(self: Protection, batch: Batch, meter: Any) -> Any:
+    def noted(self: StepProtection, batch: Batch, meter: Any) -> Any:
         seen.append(batch.sample_ids)
         return real(self, batch, meter)
 
-    monkeypatch.setattr(Protection, "try_gradients", noted)
+    monkeypatch.setattr(StepProtection, "take", noted)
     undisturbed = harness.new(train={"epochs": 1, "batch_size": 18})
     harness.run(undisturbed)
     (order,) = seen

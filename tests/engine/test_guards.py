@@ -182,7 +182,7 @@ def test_a_validation_loss_that_is_not_finite_leads_back(bad: float) -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_scores_that_are_not_finite_are_found_beside_a_finite_loss(bad: float) -> None:
-    verdict = loss.inspect_step(StepReading(1.0, 1.0, 0, False, largest_score=bad), CONFIG)
+    verdict = loss.inspect_step(StepReading(1.0, 1.0, 0, False, best_scores=bad), CONFIG)
     assert verdict is not None
     assert verdict.action == "skip_batch"
     assert "scores" in verdict.what
@@ -240,7 +240,7 @@ class TestNorms:
     def test_twenty_norms_above_ten_medians_explode(self) -> None:
         def found(last: int, norm: float) -> str | None:
             verdict = gradient.inspect_norms([1.0] * 100 + [norm] * last, 1.0, 10, CONFIG)
-            return verdict and verdict.guard
+            return None if verdict is None else verdict.guard
 
         assert found(20, 10.5) == "exploding_gradient"
         assert found(19, 10.5) is None
@@ -250,7 +250,7 @@ class TestNorms:
         def found(last: int, norm: float, loss_now: float = 1.0) -> str | None:
             norms = [1.0] * 100 + [norm] * last
             verdict = gradient.inspect_norms(norms, loss_now, 10, CONFIG)
-            return verdict and verdict.guard
+            return None if verdict is None else verdict.guard
 
         assert found(50, 1e-8) == "vanishing_gradient"
         assert found(49, 1e-8) is None
