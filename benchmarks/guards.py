@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import cross_entropy
 
 from ecotui.config import RunConfig
 from ecotui.engine.assembly import assemble
@@ -33,6 +33,7 @@ from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.data.index import DataIndex, Names
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.host_copy import HostCopy
+from ecotui.engine.optim import make_optimizer
 from ecotui.engine.saving import Saver
 from ecotui.engine.train_state import LoopState
 from ecotui.engine.trainer import Trainer
@@ -140,12 +141,12 @@ def _bare(load: Load) -> Callable[[Batch], None]:
     torch.manual_seed(0)
     network = timm.create_model(load.model, num_classes=NUM_CLASSES, img_size=load.image_size)
     network.train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.05, fused=True)
+    optimizer = make_optimizer(network, _config(load).train, fused=True)
 
     def step(batch: Batch) -> None:
         optimizer.zero_grad(set_to_none=True)
         logits = network(batch.images_BCHW)
-        F.cross_entropy(logits, batch.labels_B, label_smoothing=0.1).backward()
+        cross_entropy(logits, batch.labels_B, label_smoothing=0.1).backward()
         optimizer.step()
 
     return step

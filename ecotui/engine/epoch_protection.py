@@ -67,6 +67,8 @@ class EpochProtection:
         Raises:
             EcoError: Too much.
         """
+        if not (self._loop.num_lost_samples or self._loop.num_skipped_batches):
+            return
         verdict = batch_guard.inspect_counts(self._counts(is_whole=is_whole), self._config)
         if verdict is None:
             return

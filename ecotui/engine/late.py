@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ecotui.engine.data.loader import Batch
-from ecotui.engine.step import Gradients
+from ecotui.engine.step import Gradients, gradients_of
 
 DEPTH = 4
 """Steps between a step and its reading: more than the host is ahead in practice."""
@@ -61,13 +61,13 @@ class LateReadings:
         """Begin to copy what was measured to the host.
 
         Args:
-            measured: Loss, norm and largest score on the device [3].
+            measured: Loss, best scores, hits and norm on the device [4].
             batch: What they were computed with.
             step: Optimizer steps done before.
             place: Of the batch in the plan.
         """
         is_cuda = measured.device.type == "cuda"
-        values = torch.empty(3, dtype=torch.float32, pin_memory=is_cuda)
+        values = torch.empty(4, dtype=torch.float32, pin_memory=is_cuda)
         values.copy_(measured, non_blocking=is_cuda)
         event = torch.cuda.Event() if is_cuda else None
         if event is not None:
@@ -90,4 +90,4 @@ class LateReadings:
         slot = self._slots.popleft()
         if slot.is_copied is not None:
             slot.is_copied.synchronize()
-        return LateReading(slot.step, slot.place, slot.batch, Gradients(*slot.values.tolist()))
+        return LateReading(slot.step, slot.place, slot.batch, gradients_of(slot.values))

@@ -48,7 +48,7 @@ class Reporter:
         self._throttle = Throttle()
         self._epoch_started = time.monotonic()
         self._epoch_images = 0
-        self.meter = Meter(parts.compute.device)
+        self.meter = Meter()
 
     def begin_epoch(self) -> None:
         """State that an epoch begins, or goes on after a resumption.
@@ -66,7 +66,7 @@ class Reporter:
         )
         self._epoch_started = time.monotonic()
         self._epoch_images = 0
-        self.meter = Meter(self._parts.compute.device)
+        self.meter = Meter()
 
     def tell_rebuilt(self, rebuilt: Rebuilt) -> None:
         """State that a loader was started anew.
@@ -89,7 +89,7 @@ class Reporter:
         return self._throttle.is_due()
 
     def state_steps(self) -> None:
-        """Read the sums from the device: the one place where the host waits for it.
+        """State the steps since the last time.
 
         Emits:
             StepsTaken, where any step was done since the last time.

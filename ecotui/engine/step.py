@@ -15,7 +15,6 @@ from ecotui.engine.assembly import Parts
 from ecotui.engine.clipping import Clipping
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.folding import can_fold, fold
-from ecotui.engine.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +24,20 @@ class Gradients:
     Attributes:
         loss: Mean over the batch, nats.
         norm: L2 norm of all gradients before clipping.
-        largest_score: Largest magnitude of the model's scores.
+        best_scores: Sum of each image's highest score: not finite where one is not.
+        hits: Images recognised; none where they are mixed.
     """
 
     loss: float
     norm: float
-    largest_score: float = 0.0
+    best_scores: float = 0.0
+    hits: float = 0.0
+
+
+def gradients_of(measured: torch.Tensor) -> Gradients:
+    """Read what was measured on a device [4]; waits for it."""
+    loss, best_scores, hits, norm = measured.tolist()
+    return Gradients(loss, norm, best_scores, hits)
 
 
 class Stepper:
@@ -59,7 +66,7 @@ class Stepper:
         """Shorten gradients so from the next step on."""
         self._clipping = clipping
 
-    def compute_gradients(self, batch: Batch, step: int, meter: Meter) -> Gradients:
+    def compute_gradients(self, batch: Batch, step: int) -> Gradients:
         """Run forward and backward over the micro-batches of a batch.
 
         Reads loss and norm from the device, once, so that they are judged
@@ -68,12 +75,11 @@ class Stepper:
         Args:
             batch: Images float32 [B, 3, S, S] and labels int64 [B], B at least 1.
             step: Optimizer steps done so far.
-            meter: Gets loss and hits, to be finished or discarded by the caller.
         """
-        return Gradients(*self.measure(batch, step, meter).tolist())
+        return gradients_of(self.measure(batch, step))
 
-    def measure(self, batch: Batch, step: int, meter: Meter) -> torch.Tensor:
-        """Do the same, and return loss, norm and largest score on the device [3]."""
+    def measure(self, batch: Batch, step: int) -> torch.Tensor:
+        """Do the same, and return loss, best scores, hits and norm on the device [4]."""
         parts, trainable = self._parts, self._parts.trainable
         images_BCHW = parts.compute.to_device(batch.images_BCHW)
         targets = parts.compute.to_device(batch.labels_B)
@@ -84,22 +90,22 @@ class Stepper:
         normaliser = parts.objective.normaliser(targets)
         trainable.optimizer.zero_grad(set_to_none=True)
 
-        total = torch.zeros((), device=parts.compute.device)
-        largest = torch.zeros((), device=parts.compute.device)
+        measured: list[torch.Tensor] = []
         size = parts.compute.micro_batch_size
         for images, target in zip(images_BCHW.split(size), targets.split(size), strict=True):
             with parts.compute.autocast():
                 logits_BK = parts.forward(images)
             loss = parts.objective.summed(logits_BK, target) / normaliser
             trainable.scaler.scale(loss).backward()
-            meter.add(loss, logits_BK, target)
-            total += loss.detach()
-            largest = torch.maximum(largest, logits_BK.detach().float().abs().amax())
+            measured += _seen(loss.detach(), logits_BK.detach(), target)
 
         trainable.scaler.unscale_(trainable.optimizer)
         self._is_unscaled = True
-        self._norm = self._total_norm().to(total)
-        return torch.stack((total, self._norm, largest))
+        self._norm = self._total_norm().to(measured[0])
+        found = torch.stack((*measured[:3], self._norm))
+        if len(measured) > 3:
+            found[:3] = torch.stack(measured).view(-1, 3).sum(dim=0)
+        return found
 
     def update(self, step: int) -> None:
         """Change the weights, and their average, with gradients that were found sound.
@@ -157,6 +163,15 @@ class Stepper:
             return
         gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
         torch._foreach_mul_(gradients, divisor.reciprocal())
+
+
+def _seen(
+    loss: torch.Tensor, scores_BK: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Return loss, best scores and hits of a micro-batch; mixed images have no hits."""
+    best = scores_BK.max(dim=1)
+    hits = (best.indices == targets).sum() if targets.dim() == 1 else torch.zeros_like(loss)
+    return loss, best.values.sum(dtype=torch.float32).to(loss), hits.to(loss)
 
 
 @torch.no_grad()

@@ -113,11 +113,11 @@ class StepProtection:
         while tried is not None and tried.labels_B.numel():
             self._buffers.remember()
             self._generators.remember()
-            outcome = self._attempt(tried, meter)
+            outcome = self._attempt(tried)
             if not isinstance(outcome, _Fault):
                 self._note_taken(outcome, tried, meter)
                 return True
-            tried = self._answered(outcome, tried, meter)
+            tried = self._answered(outcome, tried)
         return False
 
     def settle(self, meter: Meter) -> None:
@@ -152,7 +152,7 @@ class StepProtection:
         self._incidents.record(verdict, self._loop.step, "model", verdict.what)
         self._recovery.act(verdict, span=Span(self._loop.sound_step, passes_over=False))
 
-    def _attempt(self, batch: Batch, meter: Meter) -> Gradients | _Fault | None:
+    def _attempt(self, batch: Batch) -> Gradients | _Fault | None:
         """Take a step with a batch.
 
         Returns:
@@ -161,9 +161,9 @@ class StepProtection:
         self._is_updating = False
         try:
             if self.stepper.is_late:
-                self._take_late(batch, meter)
+                self._take_late(batch)
                 return None
-            gradients = self.stepper.compute_gradients(batch, self._loop.step, meter)
+            gradients = self.stepper.compute_gradients(batch, self._loop.step)
             if self._is_overflow(gradients):
                 self.stepper.abandon()
                 self._buffers.put_back()
@@ -183,12 +183,20 @@ class StepProtection:
             for reading in self._late.due():
                 self._judge_late(reading, meter)
             return
-        is_mixed = self._parts.mixer is not None
-        meter.finish_step(gradients.norm, batch.labels_B.numel(), is_mixed=is_mixed)
+        self._count_used(gradients, batch, meter)
         if self._is_overflow(gradients):
             self._note_overflow(gradients, self._loop.step)
         else:
             self._note_good(gradients, self._loop.step)
+
+    def _count_used(self, gradients: Gradients, batch: Batch, meter: Meter) -> None:
+        meter.note_step(
+            gradients.loss,
+            gradients.hits,
+            gradients.norm,
+            batch.labels_B.numel(),
+            is_mixed=self._parts.mixer is not None,
+        )
 
     def _note_good(self, gradients: Gradients, step: int) -> None:
         self._incidents.note_step(step, gradients)
@@ -197,11 +205,10 @@ class StepProtection:
         self._relief.note_good_step()
         self._trends.follow(gradients, step)
 
-    def _answered(self, fault: _Fault, batch: Batch, meter: Meter) -> Batch | None:
+    def _answered(self, fault: _Fault, batch: Batch) -> Batch | None:
         """Undo a step, act on what was wrong with it, and return the batch to try again."""
         self.stepper.abandon()
         self._buffers.put_back()
-        meter.discard_step()
         if fault.is_memory:
             self._make_room(fault, batch)
             self._generators.put_back()
@@ -303,7 +310,7 @@ class StepProtection:
             gradient_norm=gradients.norm,
             num_bad_in_a_row=loop.num_bad_in_a_row,
             is_scaled=self._parts.trainable.scaler.is_enabled(),
-            largest_score=gradients.largest_score,
+            best_scores=gradients.best_scores,
             num_bad_recently=sum(each > step - loss_guard.RECENT_STEPS for each in loop.bad_steps),
         )
         return loss_guard.inspect_step(reading, self._config) or gradient_guard.inspect_step(
@@ -327,7 +334,7 @@ class StepProtection:
     def _is_overflow(self, gradients: Gradients) -> bool:
         """Say whether fp16 overflowed in the backward pass, which is its scaler's daily work."""
         is_scaled = self._parts.trainable.scaler.is_enabled()
-        is_whole = math.isfinite(gradients.loss) and math.isfinite(gradients.largest_score)
+        is_whole = math.isfinite(gradients.loss) and math.isfinite(gradients.best_scores)
         return is_scaled and is_whole and not math.isfinite(gradients.norm)
 
     def _note_overflow(self, gradients: Gradients, step: int) -> None:
@@ -339,29 +346,28 @@ class StepProtection:
         )
         self._recovery.tell_once(gradient_guard.FP16_SCALE, verdict, step)
 
-    def _take_late(self, batch: Batch, meter: Meter) -> None:
+    def _take_late(self, batch: Batch) -> None:
         """Take a step that the update itself leaves undone where it is not finite."""
-        loop, is_mixed = self._loop, self._parts.mixer is not None
-        measured = self.stepper.measure(batch, loop.step, meter)
+        loop = self._loop
+        measured = self.stepper.measure(batch, loop.step)
         is_bad = ~torch.isfinite(measured).all()
         self._is_updating = True
         self.stepper.update_unless(is_bad, loop.step + 1)
         self._buffers.put_back_where(is_bad)
-        meter.finish_step(None, batch.labels_B.numel(), is_mixed=is_mixed, is_bad=is_bad)
         place = self._parts.place(loop.epoch, loop.batch_in_epoch)
         self._late.put(measured, batch, loop.step, place)
 
     def _judge_late(self, reading: LateReading, meter: Meter) -> None:
         gradients, step, batch = reading.gradients, reading.step, reading.batch
-        meter.note_norm(gradients.norm)
         if self._is_overflow(gradients):
+            self._count_used(gradients, batch, meter)
             self._note_overflow(gradients, step)
             return
         verdict = self._judged(gradients, step)
         if verdict is None:
+            self._count_used(gradients, batch, meter)
             self._note_good(gradients, step)
             return
-        meter.take_back(batch.labels_B.numel(), is_mixed=self._parts.mixer is not None)
         self._loop.num_skipped_batches += 1
         self._incidents.note_step(step, gradients)
         is_first = self._count_bad(step)

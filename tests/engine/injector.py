@@ -50,9 +50,9 @@ class Injector:
             init(trainer, *arguments, **named)
             self.trainer = trainer
 
-        def watched_measure(stepper: Any, batch: Batch, number: int, meter: Any) -> Any:
+        def watched_measure(stepper: Any, batch: Batch, number: int) -> Any:
             self.step = number
-            return measure(stepper, batch, number, meter)
+            return measure(stepper, batch, number)
 
         self.patch.setattr(Trainer, "__init__", watched_init)
         self.patch.setattr(step.Stepper, "measure", watched_measure)

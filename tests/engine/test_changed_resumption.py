@@ -139,7 +139,7 @@ def test_another_batch_size_in_mid_epoch_loses_no_sample_and_repeats_less_than_a
     seen: list[tuple[int, ...]] = []
     real = StepProtection.take
 
-    def noted(self: StepProtection, batch: Batch, meter: Any) -> bool:
+    def noted(self: StepProtection, batch: Batch, meter: Any) -> Any:
         seen.append(batch.sample_ids)
         return real(self, batch, meter)
 

@@ -182,7 +182,7 @@ def test_a_validation_loss_that_is_not_finite_leads_back(bad: float) -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_scores_that_are_not_finite_are_found_beside_a_finite_loss(bad: float) -> None:
-    verdict = loss.inspect_step(StepReading(1.0, 1.0, 0, False, largest_score=bad), CONFIG)
+    verdict = loss.inspect_step(StepReading(1.0, 1.0, 0, False, best_scores=bad), CONFIG)
     assert verdict is not None
     assert verdict.action == "skip_batch"
     assert "scores" in verdict.what

@@ -44,13 +44,13 @@ def many_photos(tmp_path: Path) -> Path:
 
 
 def break_steps(monkeypatch: pytest.MonkeyPatch, steps: set[int], how: Callable[..., Any]) -> None:
-    """Let chosen steps go through `how(real, stepper, batch, step, meter)`."""
+    """Let chosen steps go through `how(real, stepper, batch, step)`."""
     real = step.Stepper.compute_gradients
 
-    def compute(self: step.Stepper, batch: Any, number: int, meter: Any) -> Any:
+    def compute(self: step.Stepper, batch: Any, number: int) -> Any:
         if number in steps:
-            return how(real, self, batch, number, meter)
-        return real(self, batch, number, meter)
+            return how(real, self, batch, number)
+        return real(self, batch, number)
 
     monkeypatch.setattr(step.Stepper, "compute_gradients", compute)
 
@@ -63,11 +63,11 @@ def raising(error: Exception) -> Callable[..., Any]:
     return how
 
 
-def with_loss_not_finite(real: Any, stepper: Any, batch: Any, number: int, meter: Any) -> Any:
+def with_loss_not_finite(real: Any, stepper: Any, batch: Any, number: int) -> Any:
     poisoned = type(batch)(
         batch.images_BCHW * NAN, batch.labels_B, batch.sample_ids, batch.failures
     )
-    return real(stepper, poisoned, number, meter)
+    return real(stepper, poisoned, number)
 
 
 def with_gradients_not_finite(real: Any, stepper: Any, *rest: Any) -> Any:

@@ -63,9 +63,9 @@ def always(patch: pytest.MonkeyPatch, is_bad: Callable[[int], bool] = lambda _: 
     tried: list[int] = []
     real, measure = loss.Objective.summed, step.Stepper.measure
 
-    def watched(self: Any, batch: Any, number: int, meter: Any) -> Any:
+    def watched(self: Any, batch: Any, number: int) -> Any:
         tried.append(number)
-        return measure(self, batch, number, meter)
+        return measure(self, batch, number)
 
     def summed(self: Any, *arguments: Any) -> Any:
         is_training = torch.is_grad_enabled()
@@ -150,9 +150,9 @@ class TestRollback:
     ) -> None:
         real, where = step.Stepper.measure, {"step": 0}
 
-        def measure(self: Any, batch: Any, number: int, meter: Any) -> Any:
+        def measure(self: Any, batch: Any, number: int) -> Any:
             where["step"] = number
-            measured = real(self, batch, number, meter)
+            measured = real(self, batch, number)
             if where["step"] in range(70, 95) and not where.get("over"):
                 measured[0] = 50.0
             return measured
@@ -256,10 +256,10 @@ class TestMemory:
     ) -> None:
         real = step.Stepper.measure
 
-        def measure(self: Any, batch: Any, number: int, meter: Any) -> Any:
+        def measure(self: Any, batch: Any, number: int) -> Any:
             if self._parts.compute.micro_batch_size > 2:
                 raise RuntimeError(OUT_OF_MEMORY)
-            return real(self, batch, number, meter)
+            return real(self, batch, number)
 
         monkeypatch.setattr(step.Stepper, "measure", measure)
         guards = {**LENIENT, "grow_after_steps": 2}
@@ -399,7 +399,8 @@ class TestIncidents:
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With dropout and BatchNorm, which running the batch again draws from and changes."""
-        weights, found = [], []
+        weights = []
+        causes: list[str] = []
         for count in (0, 5):
             with monkeypatch.context() as patch:
                 loss_of(NAN)(Injector(patch, at=2))
@@ -407,9 +408,8 @@ class TestIncidents:
                     **settings(model={"drop_rate": 0.3}, guards={**LENIENT, "max_incidents": count})
                 )
             weights.append(final_weights(run))
-            found = of(IncidentRecorded, events)
-            assert len(found) == min(count, 1)
-        assert found[0].cause == "hardware"
+            causes += [each.cause for each in of(IncidentRecorded, events)]
+        assert causes == ["hardware"]
         assert same(*weights)
 
     def test_they_are_bounded_in_number(
@@ -458,11 +458,11 @@ def test_a_model_with_batchnorm_is_sound_after_a_batch_of_nan(
     that follows is NaN."""
     real, calls = step.Stepper.measure, []
 
-    def poisoned(self: Any, batch: Any, number: int, meter: Any) -> Any:
+    def poisoned(self: Any, batch: Any, number: int) -> Any:
         calls.append(number)
         if number == 2:
             batch = type(batch)(batch.images_BCHW * NAN, batch.labels_B, batch.sample_ids, ())
-        return real(self, batch, number, meter)
+        return real(self, batch, number)
 
     monkeypatch.setattr(step.Stepper, "measure", poisoned)
     run, events = harness.train(**settings())

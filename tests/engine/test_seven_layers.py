@@ -67,8 +67,8 @@ def break_model(tools: Tools) -> None:
 def break_step(tools: Tools, how: Callable[..., Any]) -> None:
     real = step.Stepper.compute_gradients
 
-    def compute(self: Any, batch: Any, number: int, meter: Any) -> Any:
-        measured = real(self, batch, number, meter)
+    def compute(self: Any, batch: Any, number: int) -> Any:
+        measured = real(self, batch, number)
         return how(measured) if number == 1 else measured
 
     tools.patch.setattr(step.Stepper, "compute_gradients", compute)

@@ -94,7 +94,7 @@ class TestClipping:
 class TestLateReadings:
     def put(self, readings: LateReadings, number: int) -> None:
         batch: Any = None
-        readings.put(torch.tensor([float(number), 1.0, 2.0]), batch, number, number)
+        readings.put(torch.tensor([float(number), 1.0, 2.0, 3.0]), batch, number, number)
 
     def test_a_step_is_read_so_many_steps_later_in_order(self) -> None:
         readings = LateReadings(depth=2)
@@ -228,10 +228,10 @@ def test_scores_of_nan_beside_a_finite_loss_are_skipped(
 ) -> None:
     measure = Stepper.measure
 
-    def hidden(self: Stepper, batch: Any, number: int, meter: Any) -> Any:
-        measured = measure(self, batch, number, meter)
+    def hidden(self: Stepper, batch: Any, number: int) -> Any:
+        measured = measure(self, batch, number)
         if number == 1:
-            measured[2] = NAN
+            measured[1] = NAN
         return measured
 
     monkeypatch.setattr(Stepper, "measure", hidden)

@@ -157,8 +157,8 @@ def fall_ill(kind: str) -> None:
 def _spoil_steps(steps: tuple[int, ...], value: float) -> None:
     measure = step.Stepper.measure
 
-    def measured(self: step.Stepper, batch: Batch, number: int, meter: Any) -> torch.Tensor:
-        found = measure(self, batch, number, meter)
+    def measured(self: step.Stepper, batch: Batch, number: int) -> torch.Tensor:
+        found = measure(self, batch, number)
         return found * value if number in steps else found
 
     replaced: Any = step.Stepper
@@ -168,10 +168,10 @@ def _spoil_steps(steps: tuple[int, ...], value: float) -> None:
 def _run_out_of_memory() -> None:
     measure = step.Stepper.measure
 
-    def measured(self: step.Stepper, batch: Batch, number: int, meter: Any) -> torch.Tensor:
+    def measured(self: step.Stepper, batch: Batch, number: int) -> torch.Tensor:
         if number >= 9 and self._parts.compute.micro_batch_size > 4:
             raise RuntimeError("CUDA out of memory (injected)")
-        return measure(self, batch, number, meter)
+        return measure(self, batch, number)
 
     replaced: Any = step.Stepper
     replaced.measure = measured

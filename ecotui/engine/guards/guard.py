@@ -77,7 +77,7 @@ class StepReading:
         num_bad_in_a_row: Steps skipped directly before this one.
         is_scaled: Whether fp16 gradient scaling is on: then gradients that
             overflow are the scaler's daily work.
-        largest_score: Largest magnitude of the model's scores.
+        best_scores: Sum of each image's highest score: not finite where one is not.
         num_bad_recently: Steps of the last 200 that were skipped, this one left out.
     """
 
@@ -85,7 +85,7 @@ class StepReading:
     gradient_norm: float
     num_bad_in_a_row: int
     is_scaled: bool
-    largest_score: float = 0.0
+    best_scores: float = 0.0
     num_bad_recently: int = 0
 
 

@@ -19,7 +19,7 @@ def inspect_step(reading: StepReading, config: GuardConfig) -> Verdict | None:
     Source: keras-team/keras#23661.
     """
     is_finite = math.isfinite(reading.loss)
-    if is_finite and math.isfinite(reading.largest_score):
+    if is_finite and math.isfinite(reading.best_scores):
         return None
     in_a_row = reading.num_bad_in_a_row + 1
     is_too_much = are_too_many(in_a_row, reading.num_bad_recently + 1, config)
