@@ -267,6 +267,14 @@ class TestMachine:
         assert (verdict is not None) == is_found
         assert told(verdict) in (None, ("warning", "none"))
 
+    @pytest.mark.parametrize(("celsius", "words"), [(84.0, "at 84 °C"), (None, "temperature")])
+    def test_the_temperature_is_named_where_it_is_known(
+        self, celsius: float | None, words: str
+    ) -> None:
+        verdict = machine.inspect_heat(CardReading(warm_looks=2, celsius=celsius), LIMITS)
+        assert verdict is not None
+        assert verdict.what.endswith(words)
+
 
 class TestTrends:
     def test_a_steady_rise_is_measured(self) -> None:
@@ -290,6 +298,14 @@ class TestTrends:
         # Six flat blocks: the mean of the gains is (4 + last) / 5.
         heights = [0.0, 1.0, 2.0, 3.0, 4.0, 4.0 + last]
         values = [height for height in heights for _ in range(20)]
+        assert (rising(looks(values), least_seconds=100) is not None) == is_found
+
+    @pytest.mark.parametrize(("last", "is_found"), [(80.0, True), (79.9, False)])
+    def test_the_least_share_of_the_mean_gain_is_held_exactly(
+        self, last: float, is_found: bool
+    ) -> None:
+        # Gains of 19, 19, 19, 19 and 4, a quarter of their mean.
+        values = [v for v in (0.0, 19.0, 38.0, 57.0, 76.0, last) for _ in range(20)]
         assert (rising(looks(values), least_seconds=100) is not None) == is_found
 
     def test_a_step_that_stays_up_is_no_trend(self) -> None:

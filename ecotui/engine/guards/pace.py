@@ -55,7 +55,7 @@ def inspect(reading: PaceReading, limits: WatchConfig) -> Verdict | None:
     if len(reading.past) < LEAST_PAST:
         return None
     usual = median(reading.past)
-    if usual <= 0 or reading.images_per_second >= limits.slow_pace_fraction * usual:
+    if reading.images_per_second >= limits.slow_pace_fraction * usual:
         return None
     return Verdict(
         1,
