@@ -19,6 +19,9 @@ from ecotui.session_factory import EngineSession
 from ecotui.standing import Alert
 from ecotui.state import fold
 
+CATCHING_UP_EVENTS = 1_000
+"""More in one bite are history: until it is read, frames come by the second, and reading first."""
+CATCHING_UP_SECONDS = 1.0
 READ_INTERVAL_SECONDS = 0.1
 """Between two looks at a log in which nothing was new."""
 
@@ -53,7 +56,9 @@ async def batches(
         is_new = is_new or num_read > 0
         now = time.monotonic()
         is_over = session.ended and not num_read
-        is_due = now - shown_at >= pace.interval_seconds and pace.may_draw(backlog())
+        is_history = num_read > CATCHING_UP_EVENTS
+        interval = max(pace.interval_seconds, CATCHING_UP_SECONDS if is_history else 0.0)
+        is_due = now - shown_at >= interval and pace.may_draw(backlog())
         if is_over or (is_new and is_due):
             state = replace(batch.state, num_unknown_lines=session.num_unknown_lines)
             yield Batch(state, batch.events)

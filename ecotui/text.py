@@ -39,6 +39,8 @@ def visible(foreign: object, *, limit: int = MAX_FOREIGN_CHARACTERS) -> str:
         limit: Longest result in characters; the rest becomes an ellipsis.
     """
     raw = str(foreign)
+    if len(raw) <= limit and raw.isascii() and raw.isprintable():
+        return raw  # Nearly all text is: a log is searched twenty times as fast.
     shown = "".join(_shown(character) for character in raw[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
