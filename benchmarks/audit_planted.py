@@ -137,7 +137,7 @@ def audited(root: Path, run: RunDir, *, labels: bool) -> dict[str, list[dict[str
     if labels:
         from ecotui.engine.audit.label_findings import LabelSearch
 
-        more = LabelSearch(config, None, lambda: None)
+        more = LabelSearch(config, None)
     index = build_index(config.data, seed=0)
     wish = Wish(max_pixels=config.data.max_pixels, more=more)
     examine(index, wish, run, lambda event: None, lambda: None)

@@ -45,8 +45,7 @@ def run_audit(job: AuditJob, run: RunDir, control: Control, emit: Emit) -> None:
     if job.labels:
         from ecotui.engine.audit.label_findings import LabelSearch  # noqa: PLC0415 - needs torch
 
-        search = LabelSearch(config, job.run_path, lambda: control.poll(0))
-        wish = replace(wish, more=search)
+        wish = replace(wish, more=LabelSearch(config, job.run_path))
     audit = examine(index, wish, run, emit, lambda: control.poll(0))
     if audit.is_bad:
         check = files_check(audit)

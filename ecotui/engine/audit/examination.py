@@ -35,8 +35,10 @@ MAX_UNREADABLE_FRACTION = 0.20
 MAX_QUICK_FILES = 100_000
 """Of more files the quick form does not even ask the file system: that takes over a second."""
 
-MoreFindings = Callable[[DataIndex, Scan], Sequence[Finding]]
-"""Gives findings of another kind about photos that were read, such as doubtful labels."""
+MoreFindings = Callable[[DataIndex, Scan, Callable[[], None]], Sequence[Finding]]
+"""Gives findings of another kind about photos that were read, such as doubtful labels.
+
+Calls what it is given last at each of its steps; what that raises ends the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +171,13 @@ def _worked_out(
     alike = near_pairs(index, found, copies, poll, max_pixels=wish.max_pixels)
     findings += duplicate_findings(index, copies, alike)
     if wish.more is not None:
-        emit(SetupAdvanced(doing="looking for doubtful labels"))
-        findings += wish.more(index, found)
+        with span(emit, "labels", total=0, unit="steps") as stage:
+
+            def step() -> None:
+                poll()
+                stage.advance()
+
+            findings += wish.more(index, found, step)
     report = Report(index, run, max_pixels=wish.max_pixels, poll=poll)
     write_findings(index, run.audit, findings)
     return [*report.events(findings), *nothing_found(findings)]

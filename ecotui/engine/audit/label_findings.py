@@ -47,14 +47,18 @@ class LabelSearch:
     Args:
         config: Of the run that is planned; its own weights are used where it has any.
         run_path: Of a run whose best model is used instead; None for none.
-        poll: Called between steps; what it raises ends the work.
     """
 
-    def __init__(self, config: RunConfig, run_path: str | None, poll: Callable[[], None]) -> None:
-        self._config, self._run_path, self._poll = config, run_path, poll
+    def __init__(self, config: RunConfig, run_path: str | None) -> None:
+        self._config, self._run_path = config, run_path
 
-    def __call__(self, index: DataIndex, scan: Scan) -> list[Finding]:
+    def __call__(self, index: DataIndex, scan: Scan, poll: Callable[[], None]) -> list[Finding]:
         """Return doubtful labels and outliers.
+
+        Args:
+            index: The data set.
+            scan: What is known of its photos.
+            poll: Called between steps; what it raises ends the work.
 
         Raises:
             UsageError: The model that is to be used cannot be.
@@ -64,16 +68,19 @@ class LabelSearch:
             ids = ids[np.linspace(0, len(ids) - 1, MAX_PHOTOS).astype(np.int64)]
         if len(ids) < 2 * FOLDS:
             return []
-        features, by = self._features(index, [index.path_of(each) for each in ids.tolist()])
+        paths = [index.path_of(each) for each in ids.tolist()]
+        features, by = self._features(index, paths, poll)
         labels = torch.from_numpy(index.labels[ids])
-        judged = out_of_fold(features, labels, index.num_classes, self._poll)
-        similar, places = nearest_neighbours(features, self._poll)
+        judged = out_of_fold(features, labels, index.num_classes, poll)
+        similar, places = nearest_neighbours(features, poll)
         return [
             *_doubtful(index, ids, judged, labels, _Neighbours(features), by),
             *_outliers(ids, similar.mean(1).numpy(), places[:, 0].numpy()),
         ]
 
-    def _features(self, index: DataIndex, paths: list[Path]) -> tuple[torch.Tensor, str]:
+    def _features(
+        self, index: DataIndex, paths: list[Path], poll: Callable[[], None]
+    ) -> tuple[torch.Tensor, str]:
         max_pixels = self._config.data.max_pixels
         backbone: Backbone | None
         if self._run_path is not None:
@@ -81,9 +88,9 @@ class LabelSearch:
         else:
             backbone = chosen_backbone(self._config, index.num_classes)
         if backbone is not None:
-            return backbone.features(paths, max_pixels, self._poll), backbone.name
-        pictures = plain_pictures(paths, max_pixels, self._poll)
-        return patch_features(pictures, self._poll), "a short training"
+            return backbone.features(paths, max_pixels, poll), backbone.name
+        pictures = plain_pictures(paths, max_pixels, poll)
+        return patch_features(pictures, poll), "a short training"
 
 
 class _Neighbours:

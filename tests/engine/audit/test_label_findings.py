@@ -34,7 +34,7 @@ def searched(root: Path, run_path: str | None = None) -> tuple[dict[str, Finding
     config = RunConfig(data=DataConfig(root=str(root)))
     index = build_index(config.data, seed=0)
     seen = scan(index, max_pixels=10**7, poll=lambda: None, advance=lambda count: None)
-    found = LabelSearch(config, run_path, lambda: None)(index, seen)
+    found = LabelSearch(config, run_path)(index, seen, lambda: None)
     names = [index.names[entry.sample_id] for entry in found[0].entries]
     return {finding.category: finding for finding in found}, names
 
