@@ -27,7 +27,6 @@ import timm
 import torch
 from torch.nn.functional import cross_entropy
 
-from ecotui.config import RunConfig
 from ecotui.engine.assembly import assemble
 from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.data.index import DataIndex, Names
@@ -38,6 +37,7 @@ from ecotui.engine.saving import Saver
 from ecotui.engine.train_state import LoopState
 from ecotui.engine.trainer import Trainer
 from ecotui.paths import RunDir
+from ecotui.resolved_config import ResolvedConfig
 from ecotui.stream import EventWriter
 
 RESULTS = Path(__file__).resolve().parent / "results" / "guards.json"
@@ -179,8 +179,8 @@ def _guarded(load: Load, folder: Path) -> tuple[Callable[[Batch], None], EventWr
     return step, writer
 
 
-def _config(load: Load) -> RunConfig:
-    return RunConfig.model_validate(
+def _config(load: Load) -> ResolvedConfig:
+    return ResolvedConfig.model_validate(
         {
             "data": {"root": "unused", "image_size": load.image_size},
             "model": {"name": load.model, "pretrained": False},

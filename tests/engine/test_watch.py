@@ -600,10 +600,10 @@ class TestInARun:
         real = step.Stepper.compute_gradients
         told = threading.Event()
 
-        def hanging(self: step.Stepper, batch: Any, number: int, meter: Any) -> Any:
+        def hanging(self: step.Stepper, batch: Any, number: int) -> Any:
             if number == 3:
                 assert told.wait(20.0)
-            return real(self, batch, number, meter)
+            return real(self, batch, number)
 
         monkeypatch.setattr(step.Stepper, "compute_gradients", hanging)
 
