@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
 from ecotui.engine.assembly import Parts
 from ecotui.engine.generators import pack_generators, unpack_generators
-from ecotui.engine.randomness import borrowed_randomness
 from ecotui.engine.seeds import derive_seed
 
 
@@ -44,9 +45,9 @@ def untouched_generators(parts: Parts, purpose: str = "preflight") -> Iterator[N
     kept = pack_generators()
     seed = derive_seed(parts.config.train.seed, purpose)
     try:
-        with borrowed_randomness(seed):
-            if parts.compute.device_type == "cuda":
-                torch.cuda.manual_seed_all(seed)
-            yield
+        random.seed(seed)
+        np.random.seed(seed & 0xFFFFFFFF)
+        torch.manual_seed(seed)  # of every device
+        yield
     finally:
         unpack_generators(*kept)

@@ -109,6 +109,10 @@ def batches(change: Callable[[Any], Any]) -> Breaking:
     return apply
 
 
+def emptied(batch: Any) -> Any:
+    return dataset.collate([dataset.Failure(each, "the disk is gone") for each in batch.sample_ids])
+
+
 # Models ------------------------------------------------------------------------------------------
 
 

@@ -154,6 +154,12 @@ CASES = {
         what="other pixels than by itself",
         remedy="compute.workers=0",
     ),
+    "a first batch without an image": Case(
+        "loader",
+        broken.batches(broken.emptied),
+        what="no image of the first train batch could be used: the disk is gone",
+        remedy="preflight.level=full",
+    ),
     "a loader that gives half numbers": Case(
         "loader",
         broken.batches(lambda batch: replace(batch, images_BCHW=batch.images_BCHW.half())),

@@ -319,7 +319,9 @@ def test_everything_is_put_back(harness: Harness) -> None:
     parts = assembled(harness, **LIVELY)
     trainable = parts.trainable
     trainable.network.train()
-    next(trainable.network.children()).eval()  # a mode of its own, as where a backbone is frozen
+    # Modes of their own, as where a backbone is frozen.
+    next(trainable.network.children()).eval()
+    next(trainable.ema.module.children()).train()
 
     def state() -> dict[str, Any]:
         generators, record = pack_generators()
