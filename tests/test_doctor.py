@@ -223,7 +223,9 @@ def test_preflight_says_the_four_lines_and_trains_nothing(place: Path) -> None:
     done = ecotui("preflight", "tiny.toml", "--set", "train.epochs=3")
     assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert tuple(lines[-5:-1]) == FOUR_LINES
+    first = lines.index(FOUR_LINES[0])
+    assert tuple(lines[first : first + 4]) == FOUR_LINES
+    assert any(line.startswith("plan: ") for line in lines[first + 4 : -1])
     assert lines[-1].startswith("ready to train: ecotui --headless tiny.toml --set train.epochs=3")
     assert entries(place) == ["photos", "tiny.toml"]
 
