@@ -229,6 +229,7 @@ def test_preflight_says_the_four_lines_and_trains_nothing(place: Path) -> None:
     assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert tuple(lines[:4]) == FOUR_LINES
+    assert any(line.startswith("plan: ") for line in lines[4:-1])
     assert lines[-1].startswith("ready to train: ecotui --headless tiny.toml --set train.epochs=3")
     assert entries(place) == ["photos", "tiny.toml"]
 
