@@ -14,6 +14,7 @@ from ecotui.commands import (
     ContinueRun,
     DetachRun,
     ExtendRun,
+    MeasureNorms,
     PauseRun,
     SaveCheckpoint,
     SetLearningRate,
@@ -31,8 +32,8 @@ PAUSE_INTERVAL_SECONDS = 0.05
 TIME_LIMIT = "time_limit"
 """The reason of a stop because the time given to the run is over."""
 
-Change = SetLearningRate | ExtendRun | SilenceGuard
-"""Commands that change a setting of the run."""
+Change = SetLearningRate | ExtendRun | SilenceGuard | MeasureNorms
+"""Commands that need the training: they change a setting, or have something measured."""
 
 
 class StopRequested(BaseException):
@@ -260,7 +261,7 @@ class Control:
                 return self._pause(free_memory=command.free_memory)
             case ContinueRun():
                 return self._continue()
-            case SetLearningRate() | ExtendRun() | SilenceGuard():
+            case SetLearningRate() | ExtendRun() | SilenceGuard() | MeasureNorms():
                 if self._closed is not None:
                     return Answer(False, self._closed)
                 if self._desk is None:
