@@ -11,6 +11,7 @@ from ecotui.cli import main
 from ecotui.errors import ExitCode
 from ecotui.paths import RunDir
 from ecotui.quarantine_verbs import read_quarantine
+from ecotui.text import visible
 
 Capture = pytest.CaptureFixture[str]
 
@@ -52,7 +53,7 @@ def test_a_file_is_brought_back_once_and_named_when_it_is_not_there(
 ) -> None:
     assert run_cli("quarantine", str(run.path), "--return", "dog/2.png") == ExitCode.DONE
     assert "when it is resumed" in capsys.readouterr().out
-    assert set(read_quarantine(run.quarantine)) == {"cat/1.png", "owl/␛[2J.png"}
+    assert set(read_quarantine(run.quarantine)) == {"cat/1.png", visible("owl/\u001b[2J.png")}
     assert run_cli("quarantine", str(run.path), "--return", "dog/2.png") == ExitCode.USAGE
     assert "is not set aside" in capsys.readouterr().err
     assert run_cli("quarantine", str(run.path), "--return", "cat/2.png") == ExitCode.USAGE
