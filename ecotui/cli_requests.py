@@ -83,5 +83,29 @@ def silence(run: str, guard: str, undo: bool, runs_dir: str | None) -> int:
     return request_verbs.silence(run, runs_dir, guard, undo=undo)
 
 
-COMMANDS: tuple[click.Command, ...] = (status, pause, continue_, save, set_lr, extend, silence)
+@click.command(context_settings=CONTEXT)
+@click.argument("run")
+@runs_dir_option
+def norms(run: str, runs_dir: str | None) -> int:
+    """Have RUN write down each layer's gradient norms for its next batch."""
+    from ecotui import request_verbs
+
+    return request_verbs.measure_norms(run, runs_dir)
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("run")
+@click.option("--return", "back", multiple=True, metavar="FILE", help="Use it again on resume.")
+@runs_dir_option
+def quarantine(run: str, back: tuple[str, ...], runs_dir: str | None) -> int:
+    """List the samples that RUN has set aside, and why; or bring some back."""
+    from ecotui import quarantine_verbs
+
+    return quarantine_verbs.quarantine(run, runs_dir, back)
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    *(status, pause, continue_, save, set_lr, extend, silence),
+    *(norms, quarantine),
+)
 """In the order in which the help names them."""

@@ -89,6 +89,12 @@ class SilenceGuard(Command):
     silent: bool = True
 
 
+class MeasureNorms(Command):
+    """Write down each layer's gradient norms and activations for the next batch."""
+
+    kind: Literal["measure_norms"] = "measure_norms"
+
+
 class DetachRun(Command):
     """Go on when the program that started the run has gone."""
 
@@ -103,6 +109,7 @@ AnyCommand = Annotated[
     | SetLearningRate
     | ExtendRun
     | SilenceGuard
+    | MeasureNorms
     | DetachRun,
     Field(discriminator="kind"),
 ]

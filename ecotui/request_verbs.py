@@ -13,6 +13,7 @@ from ecotui.commands import (
     Command,
     ContinueRun,
     ExtendRun,
+    MeasureNorms,
     PauseRun,
     SaveCheckpoint,
     SetLearningRate,
@@ -48,6 +49,11 @@ def go_on(reference: str, runs_dir: str | None) -> int:
 def save(reference: str, runs_dir: str | None) -> int:
     """Have a run save a checkpoint; raises as `pause` does."""
     return _ask(reference, runs_dir, SaveCheckpoint())
+
+
+def measure_norms(reference: str, runs_dir: str | None) -> int:
+    """Have a run write down each layer's gradient norms; raises as `pause` does."""
+    return _ask(reference, runs_dir, MeasureNorms())
 
 
 def set_learning_rate(reference: str, runs_dir: str | None, rate: float) -> int:

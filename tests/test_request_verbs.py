@@ -29,6 +29,7 @@ ASKED: dict[tuple[str, ...], dict[str, object]] = {
     ("extend", "{run}", "--epochs", "30"): {"kind": "extend_run", "epochs": 30},
     ("silence", "{run}", "nonfinite_loss"): {"kind": "silence_guard", "silent": True},
     ("silence", "{run}", "nonfinite_loss", "--undo"): {"kind": "silence_guard", "silent": False},
+    ("norms", "{run}"): {"kind": "measure_norms"},
 }
 """Every verb with what it asks for."""
 

@@ -30,7 +30,8 @@ from ecotui.stream import EventWriter
 HEARTBEAT_SECONDS = 5.0
 
 # The audit multiplies small matrices in several threads; NumPy's own threads would only get in
-# their way (measured: several times slower). Read when NumPy is loaded; PyTorch has its own setting.
+# their way (measured: several times slower). Read when NumPy is loaded; PyTorch has a setting
+# of its own.
 for _name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(_name, "1")
 

@@ -15,6 +15,7 @@ from ecotui.commands import (
     ContinueRun,
     DetachRun,
     ExtendRun,
+    MeasureNorms,
     PauseRun,
     SaveCheckpoint,
     SetLearningRate,
@@ -35,8 +36,8 @@ ASKED_TO_PAUSE = "asked to pause"
 TIME_LIMIT = "time_limit"
 """The reason of a stop because the time given to the run is over."""
 
-Change = SetLearningRate | ExtendRun | SilenceGuard
-"""Commands that change a setting of the run."""
+Change = SetLearningRate | ExtendRun | SilenceGuard | MeasureNorms
+"""Commands that need the training: they change a setting, or have something measured."""
 
 
 class StopRequested(BaseException):
@@ -294,7 +295,7 @@ class Control:
                 return self._pause(free_memory=command.free_memory)
             case ContinueRun():
                 return self._continue()
-            case SetLearningRate() | ExtendRun() | SilenceGuard():
+            case SetLearningRate() | ExtendRun() | SilenceGuard() | MeasureNorms():
                 if self._closed is not None:
                     return Answer(False, self._closed)
                 if self._desk is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ecotui.commands import ExtendRun, SetLearningRate, SilenceGuard
+from ecotui.commands import ExtendRun, MeasureNorms, SetLearningRate, SilenceGuard
 from ecotui.engine.changes import Changes
 from ecotui.engine.control import Answer, Change
 from ecotui.engine.guards.known import GUARDS
@@ -41,6 +41,10 @@ class Requests:
                     return self._extend(command.epochs)
                 case SilenceGuard():
                     return self._silence(command.guard, silent=command.silent)
+                case MeasureNorms():
+                    self._trainer.protection.steps.is_norms_asked = True
+                    told = "each layer's norms are measured with the next batch, into incidents/"
+                    return Answer(True, told)
         except OSError as error:
             return Answer(False, f"resolved.toml cannot be written: {visible(error.strerror)}")
 

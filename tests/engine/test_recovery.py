@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ecotui.commands import MeasureNorms, append_command
 from ecotui.config_file import parse_file
 from ecotui.engine import checkpoint, evaluate, loss, step
 from ecotui.engine.data import dataset
@@ -23,10 +24,12 @@ from ecotui.errors import ExitCode
 from ecotui.events import (
     BestCheckpointChanged,
     CheckpointSaved,
+    CommandAnswered,
     ConfigChanged,
     EpochFinished,
     Event,
     GuardTripped,
+    LogWritten,
     RunFailed,
     RunFinished,
     RunResumed,
@@ -606,3 +609,24 @@ def shades_dataset(
     return dataset.PhotoDataset(
         index, transform, seed=1, max_pixels=10**6, replaces=replaces, image_size=16
     )
+
+
+def test_norms_of_each_layer_are_written_down_on_request_and_change_nothing(
+    harness: Harness,
+) -> None:
+    quiet, _ = harness.train(model={"drop_rate": 0.3})
+    run = harness.new(model={"drop_rate": 0.3})
+
+    def ask(event: Event) -> None:
+        if isinstance(event, StepsTaken) and not run.commands.exists():
+            append_command(run.commands, MeasureNorms())
+
+    events, _ = harness.run(run, ask)
+    (answer,) = of(CommandAnswered, events)
+    assert answer.accepted
+    (path,) = run.incidents.glob("norms-*.json")
+    told = json.loads(path.read_text())
+    assert told["gradient_norms"]
+    assert all(value >= 0 for value in told["gradient_norms"].values())
+    assert any(path.name in each.message for each in of(LogWritten, events))
+    assert same(final_weights(quiet), final_weights(run))
