@@ -92,6 +92,11 @@ def test_a_good_sign_that_is_not_there_is_not_shown(name: str, events: list[AnyE
     assert name not in signs(*events)
 
 
+def test_what_stands_is_no_good_sign() -> None:
+    flat = series(1.0, 1.0)
+    assert of(replace(RunState(), train_loss=flat, val_accuracy=flat)) == {}
+
+
 @pytest.mark.parametrize(
     ("lost", "level"),
     [(0.05, None), (0.051, "warning"), (0.20, "warning"), (0.201, "critical"), (None, None)],
@@ -125,7 +130,7 @@ class TestPlateau:
         ("values", "is_told"),
         [
             ([2.0] * 5 + [1.99] * 5, True),
-            ([2.0] * 5 + [1.97] * 5, False),
+            ([2.0] * 5 + [1.98] * 5, False),
             ([2.0] * 4 + [2.0] * 5, False),
             ([2.0] * 5 + [3.0] * 4 + [1.5], False),
         ],

@@ -188,7 +188,15 @@ def test_everything_is_open_at_first() -> None:
 
 
 def test_a_run_that_goes_well_meets_everything() -> None:
-    assert set(statuses(*WHOLE, FINISHED).values()) == {"met"}
+    found = items(*WHOLE, FINISHED)
+    assert {item.status for item in found.values()} == {"met"}
+    figures = {name: found[name].figure for name in ("loss_falls", "few_lost", "first_accuracy")}
+    assert figures == {
+        "loss_falls": "2.0000 to 1.0000",
+        "few_lost": "0.0%",
+        "first_accuracy": "20.00%",
+    }
+    assert found["completes"].figure == "epoch 2 of 2"
 
 
 @pytest.mark.parametrize(

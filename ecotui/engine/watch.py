@@ -40,6 +40,8 @@ from ecotui.events import (
     HealthAlerted,
     RunContinued,
     RunPaused,
+    SavingFailed,
+    SavingRestored,
     StageFinished,
     StageStarted,
     StepsTaken,
@@ -98,12 +100,13 @@ class Watch:
         self._card = card
         self._dump = dump
         self._clock = clock
-        self._alarms = Alarms(emit, control.wish_pause, config, lambda: control.progress.step)
+        self._alarms = Alarms(emit, self._ask_to_pause, config, lambda: control.progress.step)
         self._pace = Pace(config().train.freeze_epochs)
         self._waits = Waits(config().watch.starved_seconds, clock)
         self._save_bytes = state_bytes * BEST_SHARE
         self._save_seconds = state_bytes / SLOW_BYTES_A_SECOND
         self._is_training = self._is_paused = self._has_ended = self._has_failed = False
+        self._is_unsaved = False
         self._cpu_fraction: float | None = None
         self._used: deque[int] = deque(maxlen=memory.NUM_LOOKS)
         self._engine: deque[tuple[float, float]] = deque(maxlen=MAX_POINTS)
@@ -115,8 +118,12 @@ class Watch:
     def __call__(self, event: Event) -> None:
         """Pass an event on, and take in what it tells."""
         self._emit(event)
-        if self._config().watch.enabled:
+        if not self._config().watch.enabled:
+            return
+        try:
             self._observe(event)
+        except Exception as error:  # the run does not die of its watch
+            self._tell_failure(error)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -163,7 +170,7 @@ class Watch:
             faulthandler.dump_traceback_later(interval + FROZEN_SECONDS, file=2)
             try:
                 self.look()
-            except Exception as error:  # told, and tried again: the run does not die of its watch
+            except Exception as error:  # told, and tried again at the next look
                 self._tell_failure(error)
 
     def _tell_failure(self, error: Exception) -> None:
@@ -203,6 +210,8 @@ class Watch:
                 self._is_paused = isinstance(event, RunPaused)
                 self._pace.skip()
                 self._waits.skip()
+            case SavingFailed() | SavingRestored():
+                self._is_unsaved = isinstance(event, SavingFailed)
             case StageStarted(stage="train"):
                 self._control.progress.step_seconds.clear()
                 self._is_training = True
@@ -210,6 +219,14 @@ class Watch:
                 self._is_training = False
             case _:
                 self._has_ended = self._has_ended or event.kind in TERMINAL_KINDS
+
+    def _ask_to_pause(self, why: str) -> None:
+        """Ask for a checkpoint and a pause, unless training waits for the disk anyway.
+
+        It goes on by itself then, as soon as it is saved, which a second save would disturb.
+        """
+        if not self._is_unsaved:
+            self._control.wish_pause(why)
 
     def _judge_stall(self) -> None:
         progress, limits = self._control.progress, self._config().watch
@@ -238,7 +255,7 @@ class Watch:
         self._alarms.hear(memory.GROWTH, memory.inspect_growth(reading, limits))
 
     def _judge_disk(self, gauge: Gauge) -> None:
-        if gauge.disk_free is None:
+        if gauge.disk_free is None or self._is_unsaved:  # that is told already
             return
         self._taken.append((self._clock(), -float(gauge.disk_free)))
         reading = StorageReading(gauge.disk_free, int(self._save_bytes), tuple(self._taken))

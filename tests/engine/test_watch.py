@@ -35,6 +35,8 @@ from ecotui.events import (
     RunContinued,
     RunFinished,
     RunPaused,
+    SavingFailed,
+    SavingRestored,
     Severity,
     StageFinished,
     StageStarted,
@@ -382,6 +384,31 @@ class TestWatch:
         watched.watch(saved)
         watched.look(disk_free=5 * GB)
         assert watched.trips() == [("disk_room", "critical")]
+
+    def test_a_run_that_waits_for_its_disk_is_not_paused_on_top(self, tmp_path: Path) -> None:
+        watched = Watched(tmp_path)
+        failing = SavingFailed(step=1, what="w", remedy="r", last_checkpoint=None, waits=True)
+        watched.watch(failing)
+        watched.look(3, disk_free=10)
+        assert watched.trips() == []
+        watched.look(3, disk_free=10, used=16 * GB)
+        assert watched.trips() == [("host_memory", "critical")]
+        assert watched.wish() is None
+        watched.watch(SavingRestored(step=1))
+        watched.look(disk_free=10)
+        assert watched.trips()[-1] == ("disk_room", "critical")
+        assert watched.wish() is not None
+
+    def test_the_run_does_not_die_of_its_watch(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watched = Watched(tmp_path)
+        monkeypatch.setattr(Pace, "note", lambda self, event: 1 / 0)
+        event = taken()
+        watched.watch(event)
+        watched.watch(event)
+        assert watched.events.count(event) == 2
+        assert [each.code for each in of(HealthAlerted, watched.events)] == ["watch_failed"]
 
     def test_a_gauge_that_tells_nothing_finds_nothing(self, tmp_path: Path) -> None:
         watched = Watched(tmp_path)
