@@ -277,9 +277,23 @@ def test_with_no_server_at_all_it_takes_seconds(
 
 def test_offline_mode_asks_nobody(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    events: list[Event] = []
+    with pytest.raises(EnvironmentFaultError) as caught:
+        fetch(events)
+    assert "HF_HUB_OFFLINE" in caught.value.what
+    assert not events
+
+
+def test_a_question_that_never_ends_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+    # As looking a name up may, which has no time-out of its own.
+    monkeypatch.setattr(fetching, "find_source", lambda _: is_over.wait(20))
+    started = time.monotonic()
     with pytest.raises(EnvironmentFaultError) as caught:
         fetch()
-    assert "HF_HUB_OFFLINE" in caught.value.what
+    assert time.monotonic() - started < 10
+    assert "no answer within" in caught.value.what
+    is_over.set()
 
 
 def test_a_disk_without_room_is_told_before_anything_is_fetched(

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ecotui.commands import StopRun, append_command
 from ecotui.config import PreflightConfig
 from ecotui.engine import preflight as preflight_module
 from ecotui.engine.assembly import Parts, assemble
@@ -18,14 +19,15 @@ from ecotui.engine.checks import evaluation, loop, passes
 from ecotui.engine.checks.augmentation import check_augmentation_strength
 from ecotui.engine.checks.batches import check_loader
 from ecotui.engine.checks.budget import Budget
+from ecotui.engine.checks.finding import Finding
 from ecotui.engine.checks.material import Material
 from ecotui.engine.checks.passes import Pass, check_first_pass, run_pass
 from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.data.index import build_index
 from ecotui.engine.generators import pack_generators
-from ecotui.engine.preflight import FIRST_TOLD, preflight
+from ecotui.engine.preflight import FIRST_TOLD, Check, preflight
 from ecotui.errors import EcoError, ExitCode
-from ecotui.events import CheckReported, Event, RunFailed, StageFinished, StageStarted
+from ecotui.events import CheckReported, Event, RunFailed, StageFinished
 from ecotui.jobs import PreflightJob
 from ecotui.plans import PreviewWritten
 from ecotui.preflight_register import CHECKS, PARTS
@@ -395,20 +397,20 @@ def test_previews_show_what_the_model_sees(harness: Harness, tmp_path: Any) -> N
 def test_a_stop_is_answered_between_two_checks(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecotui.commands import StopRun, append_command
-
     run = harness.new(PreflightJob())
 
-    def ask(event: Event) -> None:
-        if isinstance(event, StageStarted) and event.stage == "preflight":
-            append_command(run.commands, StopRun(reason="enough"))
+    def ask(_: Material) -> list[Finding]:
+        append_command(run.commands, StopRun(reason="enough"))
+        return []
 
-    monkeypatch.setattr(
-        preflight_module.Examination, "_tell", lambda _: pytest.fail("it went on to the end")
-    )
-    events, code = harness.run(run, ask)
+    def go_on(_: Material) -> list[Finding]:
+        pytest.fail("it went on to the next check")
+
+    two = (Check(("samples",), ask), Check(("labels",), go_on))
+    monkeypatch.setattr(preflight_module, "SEQUENCE", two)
+    _, code = harness.run(run)
     assert code == ExitCode.RESUMABLE
-    assert not reports(events)
+    assert run.preflight.is_file()
 
 
 def test_off_looks_at_nothing(harness: Harness) -> None:
