@@ -372,7 +372,7 @@ CASES: dict[str, Case] = {
     "the loss is NaN": Case(loss_of(NAN), "mid", "nonfinite_loss"),
     "the loss is infinite": Case(loss_of(INF), "last", "nonfinite_loss"),
     "the loss is NaN in one part": Case(
-        loss_of(NAN, call=2), "mid", "nonfinite_loss", settings=_IN_PARTS
+        loss_of(NAN, call=1), "mid", "nonfinite_loss", settings=_IN_PARTS
     ),
     "the loss is NaN three times running": Case(
         loss_of(NAN), "mid", "nonfinite_loss", times=3, rolls_back=True
