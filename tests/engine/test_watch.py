@@ -485,6 +485,19 @@ class TestWatch:
         play(watched)
         assert watched.trips() == expected
 
+    def test_the_card_is_asked_for_as_long_as_the_watch_looks(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(Card, "start", lambda self: told.append("start"))
+        monkeypatch.setattr(Card, "stop", lambda self: told.append("stop"))
+        with Watched(tmp_path, card=Card("0")).watch.looking():
+            assert told == ["start"]
+        assert told == ["start", "stop"]
+        with Watched(tmp_path).watch.looking():
+            pass
+        assert told == ["start", "stop"]
+
     def test_switched_off_it_neither_looks_nor_listens(self, tmp_path: Path) -> None:
         watched = Watched(tmp_path, watch={"enabled": False})
         with watched.watch.looking():
