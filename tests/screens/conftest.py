@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ecotui.paths import RunDir
 from ecotui.replay import Replay
 from ecotui.session_factory import SessionFactory
 from ecotui.stream import decode
-from tests.drawing import stand_still, text_of
+from tests.drawing import SECONDS, stand_still, text_of
 
 TEXTS = Path(__file__).parent / "texts"
 
@@ -63,6 +64,14 @@ class Opened:
     async def settle(self) -> None:
         """Wait until the app has shown what the engine said."""
         await stand_still(self.pilot, self._has_heard)
+
+    async def wait_for(self, words: str) -> None:
+        """Wait until words are shown that come with a later look at the runs, if not at once."""
+        deadline = time.monotonic() + SECONDS
+        await self.settle()
+        while words not in self.text():
+            assert time.monotonic() < deadline, f"{words!r} never came: {self.text()}"
+            await self.settle()
 
     def _has_heard(self) -> bool:
         """Say whether the app holds all that its engine stated, and has looked for the runs."""
