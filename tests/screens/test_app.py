@@ -434,7 +434,7 @@ def test_home_lists_the_runs_and_enter_shows_one(
     run = recorded("clean_run")
 
     async def story(here: Any) -> None:
-        # A table that is painted amid being filled has its columns cut until it is filled again.
+        # On a crowded machine the columns have been seen cut, until the table was filled again.
         await here.wait_for(run.run_id)
         await here.wait_for("finished")
         await here.press("tab", "enter")
