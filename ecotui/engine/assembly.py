@@ -355,6 +355,7 @@ def _loaders(
             max_pixels=config.data.max_pixels,
             pin_memory=pin_memory,
             supervision=supervision,
+            image_size=image_size,
         )
 
     test_loader = evaluation("test") if len(index.splits["test"]) else None

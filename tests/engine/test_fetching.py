@@ -358,7 +358,7 @@ def test_a_run_fetches_them_before_it_begins_and_can_be_stopped_meanwhile(
     assert code == ExitCode.DONE
     assert isinstance(events[-1], RunFinished)
     order = [stage.stage for stage in of(StageStarted, events)]
-    assert order == ["diagnose", "weights", "preflight"]
+    assert order == ["diagnose", "weights", "preflight", "plan"]
 
 
 def test_a_run_whose_weights_cannot_be_had_is_refused_before_it_begins(

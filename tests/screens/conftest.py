@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ecotui.replay import Replay
 from ecotui.session_factory import SessionFactory
 from ecotui.state import RunState, fold
 from ecotui.stream import decode
-from tests.drawing import stand_still
+from tests.drawing import SECONDS, stand_still
 from tests.screens.looks import assert_text, text_on
 
 
@@ -67,6 +68,14 @@ class Opened:
     async def settle(self) -> None:
         """Wait until the app has shown what the engine said."""
         await stand_still(self.pilot, self._has_heard)
+
+    async def wait_for(self, words: str) -> None:
+        """Wait until words are shown that come with a later look at the runs, if not at once."""
+        deadline = time.monotonic() + SECONDS
+        await self.settle()
+        while words not in self.text():
+            assert time.monotonic() < deadline, f"{words!r} never came: {self.text()}"
+            await self.settle()
 
     def _has_heard(self) -> bool:
         """Say whether the app holds all that its engine stated, and has looked for the runs."""

@@ -25,7 +25,12 @@ MIN_TRAIN, MIN_HELD_OUT = 20, 5
 
 
 def balance_findings(index: DataIndex) -> Iterator[Finding]:
-    """Yield classes that are absent, clash, are few or out of proportion."""
+    """Yield classes that are absent, clash, are few or out of proportion.
+
+    Labels that are none of the classes are layer 3's to tell: nothing is counted then.
+    """
+    if index.labels.size and not 0 <= index.labels.min() <= index.labels.max() < index.num_classes:
+        return
     yield from _missing(index)
     yield from _clashes(index)
     yield from _few(index)

@@ -12,7 +12,7 @@ import torch
 
 from ecotui.engine.checks.finding import Finding, failed, noted, passed
 from ecotui.engine.checks.material import EPOCH, Material, attended
-from ecotui.engine.data.dataset import Batch, Sample
+from ecotui.engine.data.dataset import Batch, Item, Sample
 from ecotui.events import SplitName
 from ecotui.text import counted, visible
 
@@ -92,10 +92,14 @@ def _fault(material: Material, split: SplitName, batch: Batch) -> Finding | None
             f"--set data.image_size={size} (or auto)",
         )
     dataset = material.dataset(split)
+    alone: list[Item | None]
     for place, sample_id in list(enumerate(batch.sample_ids))[:NUM_COMPARED]:
-        alone = dataset[EPOCH, sample_id]
-        if not isinstance(alone, Sample) or not torch.equal(
-            alone.image_CHW, batch.images_BCHW[place]
+        # One that stands in for another has an augmentation of its own.
+        alone = [dataset[EPOCH, sample_id]]
+        alone += [dataset.replacement(EPOCH, failure.sample_id) for failure in batch.failures]
+        if not any(
+            isinstance(each, Sample) and torch.equal(each.image_CHW, batch.images_BCHW[place])
+            for each in alone
         ):
             return failed(
                 "loader",

@@ -111,7 +111,8 @@ class PhotoDataset(Dataset[Item]):
         max_pixels: Largest photo that is decoded.
         replaces: Whether a sample that cannot be used has another one of its class in its
             place, so that batches keep their size. Not in evaluations.
-        image_size: Side of what the transform makes, pixels; None: it is not looked at.
+        image_size: Side of what the transform makes, pixels; None: what it makes is given as it
+            is, to whoever looks into it.
     """
 
     def __init__(
@@ -183,20 +184,20 @@ class PhotoDataset(Dataset[Item]):
         except Exception as error:
             told = visible(f"{type(error).__name__}: {error}", limit=300)
             return Failure(sample_id, f"cannot be transformed: {told}")
-        if fault := fault_of(image_CHW, self._image_size):
+        if self._image_size is not None and (fault := fault_of(image_CHW, self._image_size)):
             return Failure(sample_id, fault)
         return Sample(sample_id, int(self._index.labels[sample_id]), image_CHW)
 
 
-def fault_of(image_CHW: torch.Tensor, image_size: int | None) -> str:
+def fault_of(image_CHW: torch.Tensor, image_size: int) -> str:
     """Return why an image must not reach the model; empty where it may.
 
     Args:
         image_CHW: What the transforms made.
-        image_size: Side that it must have, pixels; None for any.
+        image_size: Side that it must have, pixels.
     """
     shape = tuple(image_CHW.shape)
-    if image_size is not None and shape != (3, image_size, image_size):
+    if shape != (3, image_size, image_size):
         return f"its shape is {shape} after the transforms, not {(3, image_size, image_size)}"
     if image_CHW.dtype != torch.float32:
         return f"it is {image_CHW.dtype} after the transforms, not torch.float32"

@@ -144,6 +144,7 @@ class EvalLoader:
         pin_memory: Deliver page-locked tensors, for copies to CUDA.
         supervision: Patience with the workers, and who is told of them; one for all
             loaders of a run.
+        image_size: Side of what the transform makes, pixels; None: it is not looked at.
     """
 
     def __init__(  # noqa: PLR0913
@@ -157,11 +158,12 @@ class EvalLoader:
         max_pixels: int,
         pin_memory: bool = False,
         supervision: Supervision | None = None,
+        image_size: int | None = None,
     ) -> None:
         self._batches = BatchesInOrder(index.splits[split], batch_size)
         self.num_images = len(index.splits[split])
         self._supply = Supply(
-            PhotoDataset(index, transform, seed=0, max_pixels=max_pixels),
+            PhotoDataset(index, transform, seed=0, max_pixels=max_pixels, image_size=image_size),
             workers,
             supervision or Supervision(),
             pin_memory=pin_memory,
