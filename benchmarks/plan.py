@@ -4,10 +4,10 @@ Claims, on the CPU, against the peak of the resident memory that a plain trainin
 same batch size takes in a process of its own:
 
 - the peak that the plan predicts for a size it has not tried is within 15 %;
-- where it has tried the size, as it does before it relies on one, so is the growth alone: what
-  is added to the memory before the first step, in which Python and its libraries have no part.
-  Where the growth is small, 32 MB are allowed: glibc keeps a freed block of up to that size, or
-  gives it back, as it happens, so that two plain loops differ by as much.
+- the growth alone, what is added to the memory before the first step, in which Python and its
+  libraries have no part, is within 25 %, foretold or tried, or within 64 MB where it is small:
+  glibc keeps freed blocks of up to 32 MB or gives them back, as it happens, in the arena of the
+  main thread and in that of the backward pass, so that two plain loops differ too.
 
 Each prediction and each measurement is a process of its own. The measured loop shares no
 code with the plan: timm's network, torch's cross-entropy and the run's optimizer, on batches
@@ -26,8 +26,9 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "plan.json"
 LIMIT_FRACTION = 0.15
-KEPT_MB = 32.0
-"""Source: glibc, DEFAULT_MMAP_THRESHOLD_MAX on 64 bits."""
+GROWTH_LIMIT_FRACTION = 0.25
+KEPT_MB = 64.0
+"""Twice glibc's DEFAULT_MMAP_THRESHOLD_MAX on 64 bits."""
 STEPS = 3
 CASES = (
     # model, side, sizes measured, size predicted
@@ -155,9 +156,14 @@ def compare(model: str, side: int, sizes: tuple[int, ...], target: int) -> dict[
 
 def holds(result: dict[str, Any]) -> bool:
     """Say whether a case is as claimed."""
-    growth_error_mb = abs(result["growth_verified_error_fraction"]) * result["growth_real_mb"]
-    allowed_mb = max(KEPT_MB, LIMIT_FRACTION * result["growth_real_mb"])
-    return abs(result["error_fraction"]) <= LIMIT_FRACTION and growth_error_mb <= allowed_mb
+    growth_mb: float = result["growth_real_mb"]
+    allowed_mb = max(KEPT_MB, GROWTH_LIMIT_FRACTION * growth_mb)
+    errors_mb = [
+        abs(result[f"growth_{name}_error_fraction"]) * growth_mb
+        for name in ("predicted", "verified")
+    ]
+    is_near = abs(result["error_fraction"]) <= LIMIT_FRACTION
+    return bool(is_near and max(errors_mb) <= allowed_mb)
 
 
 def main() -> int:

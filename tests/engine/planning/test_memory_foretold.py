@@ -19,7 +19,7 @@ def check(model: str, side: int, sizes: tuple[int, ...], target: int) -> None:
 
 
 def test_a_small_convolutional_network() -> None:
-    check("mobilenetv3_small_100", 64, (4, 8, 16), 32)
+    check("mobilenetv3_small_100", 128, (4, 8, 16), 32)
 
 
 @pytest.mark.slow
