@@ -6,7 +6,7 @@ What is said of a name anywhere, in pages, screens and summaries, comes from her
 
 from __future__ import annotations
 
-from ecotui.guard_register import GUARD_REGISTER, Entry
+from ecotui.guard_register import GUARD_NAMES, GUARD_REGISTER, Entry
 
 _TOLD = "told, and again once it is over"
 _PAUSES = "told; where it is critical, a checkpoint is saved and the run pauses"
@@ -181,6 +181,10 @@ _OTHERS: dict[str, Entry] = {
 
 ALERT_REGISTER: dict[str, Entry] = {**GUARD_REGISTER, **WATCH_REGISTER, **_OTHERS}
 """Every guard and every alert, by its name."""
+
+
+GUARDS: dict[str, Entry] = {name: ALERT_REGISTER[name] for name in (*GUARD_NAMES, *WATCH_REGISTER)}
+"""What can be silenced, in the order of the layers, and what is watched beside them."""
 
 
 def page_of(name: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 
+from ecotui.alert_register import GUARDS
 from ecotui.commands import SilenceGuard
 from ecotui.errors import EcoError
 from ecotui.events import GuardTripped
-from ecotui.guard_names import GUARD_WORDS
 from ecotui.paths import RunDir
 from ecotui.resuming import config_of
 from ecotui.run_state import RunState
@@ -36,7 +36,7 @@ def epochs_question(state: RunState) -> ValueScreen:
 def guard_question(state: RunState, run: RunDir | None) -> ChoiceScreen:
     """Return the question which guard is to act no more, or again; those that tripped first."""
     tripped = [alert.guard for alert in state.alerts if isinstance(alert, GuardTripped)]
-    names = dict.fromkeys((*reversed(tripped), *GUARD_WORDS))
+    names = dict.fromkeys((*reversed(tripped), *GUARDS))
     silent = silenced(state, run)
     choices = [_choice(name, silent, tripped) for name in names]
     return ChoiceScreen("Silence a guard, or let it act again", choices)
@@ -61,7 +61,8 @@ def silenced(state: RunState, run: RunDir | None) -> frozenset[str]:
 def _choice(name: str, silent: Iterable[str], tripped: Iterable[str]) -> Choice:
     does = "silenced" if name in silent else "acts"
     has = ", has tripped" if name in tripped else ""
-    return Choice(name, name, f"{does}{has}: {GUARD_WORDS.get(name, '')}".removesuffix(": "))
+    title = f": {GUARDS[name].title}" if name in GUARDS else ""
+    return Choice(name, name, f"{does}{has}{title}")
 
 
 def _listed(written: str) -> Iterable[str]:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from ecotui.alert_register import ALERT_REGISTER, WATCH_REGISTER, page_of
+from ecotui.alert_register import ALERT_REGISTER, page_of
 from ecotui.check_register import CHECKS, QUICK_CHECKS
 from ecotui.config import RunConfig
 from ecotui.engine.guards.known import GUARDS
@@ -126,7 +126,7 @@ def test_every_name_that_the_engine_can_state_has_its_section() -> None:
     assert sections == set(ALERT_REGISTER)
 
 
-@pytest.mark.parametrize("name", [*WATCH_REGISTER, "watch_failed", "notification_failed"])
+@pytest.mark.parametrize("name", ALERT_REGISTER)
 def test_what_the_register_says_is_whole(name: str) -> None:
     entry = ALERT_REGISTER[name]
     assert entry.title

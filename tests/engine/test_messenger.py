@@ -459,7 +459,8 @@ def test_a_run_tells_its_end_and_keeps_the_secret_out_of_all_it_states_and_write
     run = harness.new(notify={"webhook": server.url, "retry_seconds": 0.05}, train={"epochs": 1})
     events, _ = harness.run(run)
     deadline = time.monotonic() + WAIT_SECONDS
-    while server.num_asked < 3 and time.monotonic() < deadline:
+    while sum(body["event"] == "finished" for body in server.bodies) < 3:
+        assert time.monotonic() < deadline, server.bodies
         time.sleep(0.05)
     assert {body["event"] for body in server.bodies if body["event"] != "alerts"} == {"finished"}
     assert all(SECRET not in event.model_dump_json() for event in events)

@@ -13,7 +13,6 @@ from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.widgets import Static
 
-from ecotui.guard_names import GUARD_WORDS
 from ecotui.widgets import bar as bars
 from ecotui.widgets import marks
 from ecotui.widgets.bar import Bar, bar
@@ -112,9 +111,3 @@ def test_seen_tells_by_identity_what_is_new() -> None:
     assert seen.are_new(first, True)
     seen.forget()
     assert seen.are_new(first, True)
-
-
-def test_every_guard_that_is_named_is_one_of_the_engines() -> None:
-    from ecotui.engine.guards.known import GUARDS
-
-    assert set(GUARD_WORDS) <= set(GUARDS)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ecotui.alert_register import WATCH_REGISTER
+from ecotui.alert_register import GUARDS as GUARD_ENTRIES
 from ecotui.engine.guards import batch, epoch, gradient, loss
 from ecotui.engine.guards.guard import Verdict
 from ecotui.errors import UsageError
-from ecotui.guard_register import GUARD_NAMES
 from ecotui.text import listed, nearest, visible
 
-GUARDS = (*GUARD_NAMES, *WATCH_REGISTER)
+GUARDS = tuple(GUARD_ENTRIES)
 """In the order of their layers, and what is watched beside them."""
 
 _KEPT_OUT = frozenset({batch.ERRORS, loss.NONFINITE, gradient.NONFINITE})
