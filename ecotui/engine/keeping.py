@@ -22,8 +22,8 @@ class Keeper:
         folder: Where the checkpoints lie.
         keep: How many of the newest stay.
         emit: Where the facts go.
-        spare_steps: Beside them, the newest one that is so many steps older than the newest
-            stays, to go back to; 0: none.
+        spare_steps: Beside them, one that is so many steps older than the newest stays, to go
+            back to, and one that will be in its place; 0: none.
     """
 
     def __init__(self, folder: Path, keep: int, emit: Emit, spare_steps: int = 0) -> None:
@@ -44,19 +44,30 @@ class Keeper:
         """
         num_sound = 0
         paths = checkpoint.list_steps(self._folder)
-        spare_from = checkpoint.step_of(paths[0]) - self._spare_steps if paths else 0
-        has_spare = not self._spare_steps
+        spares = self._spares(paths)
         for path in paths:
-            is_spare = not has_spare and checkpoint.step_of(path) <= spare_from
-            if num_sound >= self._keep and not is_spare:
+            if num_sound >= self._keep and path not in spares:
                 self._drop(path)
             elif (yield from self._is_sound(path)):
                 num_sound += 1
-                has_spare = has_spare or is_spare
         others = checkpoint.other_bests(self._folder, best)
         if best is not None and (yield from self._is_sound(self._folder / best)):
             for path in others:
                 self._drop(path)
+
+    def _spares(self, paths: list[Path]) -> list[Path]:
+        """Return what is kept to go back to, of checkpoints with the newest first.
+
+        The newest that is old enough; and the oldest one after it, which will be in its place:
+        without that all would be dropped before they are old enough.
+        """
+        newest = checkpoint.step_of(paths[0]) if paths else 0
+        if not self._spare_steps or newest < self._spare_steps:
+            return []
+        limit = newest - self._spare_steps
+        old = [path for path in paths if checkpoint.step_of(path) <= limit]
+        young = [path for path in paths if checkpoint.step_of(path) > limit]
+        return [*old[:1], *young[-1:]]
 
     def drop_later(self, step: int) -> None:
         """Drop the states of later steps than this one: they were gone back from.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ecotui.config import TrainConfig
 from ecotui.engine.guards import batch, epoch, gradient, learning, loss, spike
 from ecotui.engine.guards.guard import EpochCounts, EpochReading, StepReading
+from ecotui.engine.guards.known import silenced
 from ecotui.guard_register import GUARD_NAMES, GUARD_REGISTER
 from ecotui.guard_settings import GuardConfig
 
@@ -328,6 +329,24 @@ class TestLearning:
         assert learned(train_losses=creeping, epoch=3) == []
         assert learned(train_losses=(2.0, 1.99, 1.98, 1.9)) == []
         assert learned(train_losses=(1.1, 1.095, 1.09, 1.085)) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "left"),
+    [
+        (epoch.inspect_state(["w"]), "rollback"),
+        (batch.inspect_update("x"), "rollback"),
+        (batch.inspect_memory("a step", 1, 1), "stop"),
+        (batch.set_aside("x.png", "NaN"), "skip_sample"),
+        (loss.inspect_step(step(math.nan, before=9), CONFIG), "skip_batch"),
+        (batch.inspect_error("x", 10, CONFIG), "skip_batch"),
+        (epoch.inspect_validation(math.nan), "none"),
+        (batch.inspect_counts(counts(90, whole=True), CONFIG), "none"),
+    ],
+)
+def test_silencing_leaves_what_is_needed(verdict: Any, left: str) -> None:
+    assert silenced(verdict, [verdict.guard]).action == left
+    assert silenced(verdict, []) == verdict
 
 
 def test_every_guard_has_its_entry_in_the_register() -> None:

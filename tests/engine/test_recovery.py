@@ -44,6 +44,7 @@ from tests.engine.injector import (
     NAN,
     OUT_OF_MEMORY,
     Injector,
+    average,
     failing_backward,
     failing_update,
     in_evaluation,
@@ -206,6 +207,102 @@ class TestRollback:
         for path in checkpoint.list_steps(run.checkpoints):
             assert read_manifest(path).facts["finite"] is True
 
+    def test_a_broken_target_gives_way_to_another_one(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The copy in memory is spoilt by faulty memory; what is on the disk is taken."""
+        take = HostCopy.take
+
+        def spoilt(self: HostCopy, captured: Any, number: int) -> Any:
+            taken = take(self, captured, number)
+            next(iter(taken["model.safetensors"].values())).view(-1)[0] = NAN
+            return taken
+
+        monkeypatch.setattr(HostCopy, "take", spoilt)
+        always(monkeypatch, lambda number: number in (5, 6, 7))
+        run, events = harness.train(**settings(train={"epochs": 3}))
+        (back,) = of(RunRolledBack, events)
+        assert (back.source, back.to_step) == ("disk", 4)
+        assert all(torch.isfinite(each).all() for each in final_weights(run).values())
+
+    def test_when_it_is_told_no_state_of_a_later_step_stands(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        always(monkeypatch, lambda number: number in (9, 10, 11))
+        told = settings(train={"epochs": 3}, checkpoint={"interval_seconds": 1e-6, "keep": 50})
+        run = harness.new(**told)
+        steps: list[int] = []
+
+        def look(event: Event) -> None:
+            if isinstance(event, RunRolledBack):
+                steps.extend(map(checkpoint.step_of, checkpoint.list_steps(run.checkpoints)))
+
+        events, _ = harness.run(run, look)
+        (back,) = of(RunRolledBack, events)
+        assert steps
+        assert max(steps) == back.to_step
+
+    def test_a_spike_that_is_interrupted_begins_anew(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = step.Stepper.measure
+
+        def measure(self: Any, batch: Any, number: int) -> Any:
+            measured = real(self, batch, number)
+            if 60 <= number < 75 or 76 <= number < 91:
+                measured[0] = 50.0
+            return measured
+
+        monkeypatch.setattr(step.Stepper, "measure", measure)
+        _, events = harness.train(**settings(train={"epochs": 12, "batch_size": 2}))
+        assert of(RunRolledBack, events) == []
+
+    def test_the_state_is_looked_at_every_hundred_steps_and_no_later(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        average(NAN)(Injector(monkeypatch, at=1))
+        guards = {**LENIENT, "check_state_every_steps": 3}
+        train = {"epochs": 1, "batch_size": 2, "ema": True}
+        _, events = harness.train(**settings(train=train, guards=guards))
+        (trip,) = [each for each in of(GuardTripped, events) if each.guard == "nonfinite_state"]
+        assert trip.step == 3
+        assert "average of" in trip.what
+
+    def test_the_copy_in_memory_stays_while_a_run_is_thrown_off(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A save that is asked for in the middle of it waits for the disk instead."""
+        from ecotui.engine.saving import Saver
+
+        taken: list[int] = []
+        take = HostCopy.take
+
+        def noted(self: HostCopy, captured: Any, number: int) -> Any:
+            taken.append(number)
+            return take(self, captured, number)
+
+        monkeypatch.setattr(HostCopy, "take", noted)
+        monkeypatch.setattr(Saver, "is_due", lambda self: self._background.wait() is None)
+        always(monkeypatch, lambda number: number in (5, 6))
+        told = {"keep": 50, "background": True}
+        _, events = harness.train(**settings(checkpoint=told, train={"epochs": 1, "batch_size": 2}))
+        saved = {each.step for each in of(CheckpointSaved, events)}
+        assert saved >= {6, 7}
+        assert 0 in taken
+        assert not {6, 7} & set(taken)
+
+    def test_scores_that_are_not_finite_beside_a_finite_loss_break_a_validation(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def hide(logits_BK: torch.Tensor) -> torch.Tensor:
+            hidden = logits_BK.clone()
+            hidden[:, -1] = -INF  # no photo of that class is in the first batch
+            return hidden
+
+        in_evaluation(hide)(Injector(monkeypatch, at=0))
+        _, events = harness.train(**settings())
+        assert [back.guard for back in of(RunRolledBack, events)] == ["nonfinite_validation_loss"]
+
 
 def _no_room(*_: Any) -> Any:
     raise MemoryError
@@ -252,7 +349,8 @@ class TestMemory:
         guards = {**LENIENT, "grow_after_steps": 3}
         raising(RuntimeError(OUT_OF_MEMORY))(Injector(monkeypatch, at=0))
         _, events = harness.train(**settings(guards=guards))
-        assert [each.new for each in of(ConfigChanged, events)] == ["2", "4"]
+        changes = of(ConfigChanged, events)
+        assert [(each.new, each.step) for each in changes] == [("2", 0), ("4", 2)]
 
     def test_where_that_fails_it_stays_small(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch

@@ -251,6 +251,25 @@ def test_a_best_without_a_later_state_is_written_at_the_end(
     assert checkpoint.verify(bench.path / changed.path)["step"] == 1
 
 
+def test_one_that_is_so_much_older_is_kept_to_go_back_to(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "run", background=False, keep=2, spare_steps=10)
+
+    def kept_at(number: int) -> list[int]:
+        bench.loop.step = number - 1
+        bench.step()
+        bench.saver.save(bench.loop, "request")
+        return sorted(checkpoint.step_of(path) for path in bench.folder.glob("step-*"))
+
+    kept = {number: kept_at(number) for number in range(2, 41, 2)}
+    assert kept[8] == [6, 8]  # nothing can be that old yet
+    assert kept[10] == [6, 8, 10]
+    assert kept[16] == [6, 12, 14, 16]
+    for number in range(22, 41, 2):
+        assert {number, number - 2} <= set(kept[number])
+        assert len(kept[number]) <= 4
+        assert any(10 <= number - each < 20 for each in kept[number])
+
+
 @pytest.mark.parametrize("reason", ["end", "request"])
 def test_a_state_that_is_not_finite_is_never_saved(bench: Bench, reason: Any) -> None:
     bench.step()

@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from ecotui.config import TrainConfig
+from ecotui.engine import checkpoint
 from ecotui.engine import step as step_module
 from ecotui.engine.clipping import Clipping
 from ecotui.engine.folding import can_fold, fold
@@ -176,9 +178,13 @@ def test_a_skip_read_late_equals_a_skip_judged_at_once(
             loss_of(NAN)(Injector(patch, at=2))
             run, events = harness.train(**SETTINGS)
             finished = of(EpochFinished, events)[0]
-            weights.append((final_weights(run), finished.train_loss, finished.weights_digest))
-    (at_once, loss, digest), (later, late_loss, late_digest) = weights
+            (newest, *_) = checkpoint.list_steps(run.checkpoints)
+            average = safetensors.torch.load_file(newest / "ema.safetensors")
+            told = (finished.train_loss, finished.weights_digest)
+            weights.append((final_weights(run), average, *told))
+    (at_once, average, loss, digest), (later, late_average, late_loss, late_digest) = weights
     assert same(at_once, later)
+    assert same(average, late_average)
     assert (loss, digest) == (late_loss, late_digest)
 
 
