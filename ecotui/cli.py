@@ -25,7 +25,7 @@ from ecotui.cli_options import (
     time_limit_option,
 )
 from ecotui.cli_requests import COMMANDS
-from ecotui.errors import EcoError, EnvironmentFaultError, ExitCode
+from ecotui.errors import EcoError, ExitCode, broken_environment
 
 EXIT_CODES = (
     (ExitCode.DONE, "done: all epochs, early stopping or the step limit"),
@@ -363,7 +363,7 @@ def _exit_code(argv: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except ImportError as error:
-        _tell(_broken_environment(error))
+        _tell(broken_environment(error))
         return ExitCode.ENVIRONMENT
     except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
         return _crash()
@@ -375,14 +375,6 @@ def _tell(error: EcoError) -> None:
 
     for line in (*error.lines(), *error.more):
         click.echo(visible(line), err=True)
-
-
-def _broken_environment(error: ImportError) -> EcoError:
-    return EnvironmentFaultError(
-        f"a package that ecotui needs cannot be imported: {error}",
-        "the packages that come with ecotui, in the environment of this Python",
-        f"install it again: {sys.executable} -m pip install --force-reinstall ecotui",
-    )
 
 
 def _leave_quietly() -> None:

@@ -6,6 +6,7 @@ expected, what to do. Knows nothing of where they are shown.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -79,3 +80,12 @@ class EnvironmentFaultError(EcoError):
 
     def __init__(self, what: str, expected: str, remedy: str) -> None:
         super().__init__(what, expected, remedy, ExitCode.ENVIRONMENT)
+
+
+def broken_environment(error: ImportError) -> EcoError:
+    """Return what to say where a package that ecotui itself needs cannot be imported."""
+    return EnvironmentFaultError(
+        f"a package that ecotui needs cannot be imported: {error}",
+        "the packages that come with ecotui, in the environment of this Python",
+        f"install it again: {sys.executable} -m pip install --force-reinstall ecotui",
+    )
