@@ -197,6 +197,12 @@ class RunApp(Shell):
 
         self.ask(SaveCheckpoint())
 
+    def action_measure_norms(self) -> None:
+        """Have each layer's gradient norms written down."""
+        from ecotui.commands import MeasureNorms
+
+        self.ask(MeasureNorms())
+
     def action_pause(self) -> None:
         """Have the run stand still."""
         from ecotui.commands import PauseRun

@@ -104,6 +104,16 @@ EVERYWHERE = (
         changes=True,
     ),
     Action(
+        "run.measure_norms",
+        "",
+        "measure_norms",
+        "Norms",
+        "write down each layer's gradient norms for the next batch",
+        when=while_live,
+        changes=True,
+        in_footer=False,
+    ),
+    Action(
         "run.set_learning_rate",
         "l",
         "set_learning_rate",
