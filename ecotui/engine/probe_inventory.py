@@ -29,6 +29,7 @@ PACKAGES = (
     "rich",
     "click",
     "platformdirs",
+    "simplejpeg",
     "tomli-w",
     "scikit-learn",
     "opencv-python",

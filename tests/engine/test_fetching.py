@@ -180,8 +180,9 @@ def test_a_line_that_breaks_off_is_gone_on_with_in_the_same_attempt(hub: Hub) ->
     assert fetch().read_bytes() == hub.content
     starts = [int(asked.removeprefix("bytes=").rstrip("-")) for asked in hub.ranges[1:]]
     assert hub.ranges[0] == ""
-    assert 0 < hub.cut_after - starts[0] < fetching.CHUNK_BYTES
-    assert 0 < starts[0] + hub.cut_after - starts[1] < fetching.CHUNK_BYTES
+    # What a broken line had delivered and nobody had read yet is lost with it.
+    assert 0 < starts[0] <= hub.cut_after
+    assert starts[0] < starts[1] <= starts[0] + hub.cut_after
 
 
 def test_a_stopped_download_goes_on_from_where_it_was(hub: Hub, tmp_path: Path) -> None:

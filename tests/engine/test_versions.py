@@ -31,3 +31,7 @@ def test_bounds_of_versions_are_kept(version: str, is_admitted: bool) -> None:
 )
 def test_only_leading_numbers_count(version: str, release: tuple[int, ...]) -> None:
     assert versions.release_of(version) == release
+
+
+def test_the_record_of_every_package_that_is_needed_is_read() -> None:
+    assert {each.name for each in requirements()} <= set(PACKAGES)
