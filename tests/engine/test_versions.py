@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ecotui.engine import versions
+from ecotui.engine.probe_inventory import PACKAGES
 
 
 def test_the_bounds_are_read_from_the_record_of_ecotui(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,4 +35,4 @@ def test_only_leading_numbers_count(version: str, release: tuple[int, ...]) -> N
 
 
 def test_the_record_of_every_package_that_is_needed_is_read() -> None:
-    assert {each.name for each in requirements()} <= set(PACKAGES)
+    assert {each.name for each in versions.requirements()} <= set(PACKAGES)
