@@ -180,6 +180,9 @@ def shares(planting: Planting, found: dict[str, list[dict[str, object]]]) -> dic
 
 def main() -> None:
     """Plant, audit, keep and print."""
+    if len(sys.argv) < 2:
+        print("left out: it needs a folder of photos: audit_planted.py PHOTOS [--labels]")
+        return
     data, labels = Path(sys.argv[1]), "--labels" in sys.argv
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
