@@ -10,7 +10,7 @@ from ecotui.config import RunConfig
 from ecotui.engine.emit import Emit
 from ecotui.engine.guards.guard import Verdict
 from ecotui.engine.guards.known import silenced
-from ecotui.events import GuardRecovered, GuardTripped, Severity
+from ecotui.events import GuardRecovered, Severity
 
 CALM_LOOKS = 3
 """Looks running without a finding before it counts as over."""
@@ -88,19 +88,6 @@ class Alarms:
         verdict = silenced(found, config.guards.silenced)
         if verdict.action == "pause" and not config.watch.pauses:
             verdict = verdict.quieted("none")
-        self._emit(
-            GuardTripped(
-                layer=verdict.layer,
-                guard=verdict.guard,
-                severity=verdict.severity,
-                what=verdict.what,
-                observed=verdict.observed,
-                limit=verdict.limit,
-                unit=verdict.unit,
-                advice=verdict.advice,
-                action=verdict.action,
-                step=self._step(),
-            )
-        )
+        self._emit(verdict.tripped(self._step()))
         if verdict.action == "pause":
             self._pause(f"{verdict.what} ({verdict.guard})")

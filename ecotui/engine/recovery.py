@@ -12,7 +12,7 @@ from ecotui.engine.guards.known import silenced
 from ecotui.engine.rollback import Rollback, RolledBack, Span
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
-from ecotui.events import GuardRecovered, GuardTripped
+from ecotui.events import GuardRecovered
 from ecotui.guard_register import GUARD_REGISTER
 from ecotui.text import counted, number
 
@@ -150,21 +150,8 @@ class Recovery:
         return allowed
 
     def _tell(self, verdict: Verdict, files: Sequence[str], step: int | None) -> None:
-        self._emit(
-            GuardTripped(
-                layer=verdict.layer,
-                guard=verdict.guard,
-                severity=verdict.severity,
-                what=verdict.what,
-                observed=verdict.observed,
-                limit=verdict.limit,
-                unit=verdict.unit,
-                advice=verdict.advice,
-                action=verdict.action,
-                step=self._loop.step if step is None else step,
-                files=tuple(files[:MAX_NAMED_FILES]),
-            )
-        )
+        at = self._loop.step if step is None else step
+        self._emit(verdict.tripped(at, files[:MAX_NAMED_FILES]))
 
 
 def _expected(verdict: Verdict) -> str:

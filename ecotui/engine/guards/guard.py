@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ecotui.events import GuardAction, Layer, Severity
+from ecotui.events import GuardAction, GuardTripped, Layer, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,27 @@ class Verdict:
     def quieted(self, action: GuardAction) -> Verdict:
         """Return the same finding with another act proposed."""
         return replace(self, action=action)
+
+    def tripped(self, step: int, files: Sequence[str] = ()) -> GuardTripped:
+        """Return the event that states this finding.
+
+        Args:
+            step: Optimizer steps done.
+            files: Samples concerned, relative to the data root, made harmless.
+        """
+        return GuardTripped(
+            layer=self.layer,
+            guard=self.guard,
+            severity=self.severity,
+            what=self.what,
+            observed=self.observed,
+            limit=self.limit,
+            unit=self.unit,
+            advice=self.advice,
+            action=self.action,
+            step=step,
+            files=tuple(files),
+        )
 
 
 @dataclass(frozen=True, slots=True)
