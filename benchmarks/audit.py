@@ -237,8 +237,8 @@ def main() -> None:
         folder = Path(name)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         parts: dict[str, Callable[[], object]] = {
-            "megapixels_0.2": lambda: speed(folder / "small", 200, 512, 384),
-            "megapixels_12": lambda: speed(folder / "large", 8, 4_000, 3_000),
+            "megapixels_0.2": lambda: speed(folder / "small", 1_000, 512, 384),
+            "megapixels_12": lambda: speed(folder / "large", 24, 4_000, 3_000),
             "damage": lambda: damage(folder / "damage"),
             "memory_bytes": lambda: memory(folder),
             "unchanged": lambda: unchanged(folder),

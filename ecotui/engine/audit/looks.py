@@ -31,10 +31,7 @@ def measure(greys: Sequence[Greys]) -> tuple[Rows, Tiles]:
     """
     rows = np.zeros(len(greys), dtype=ROW)
     tiles = np.zeros((len(greys), TILE_SIDE, TILE_SIDE), dtype=np.uint8)
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for place, grey in enumerate(greys):
-        groups[grey.shape].append(place)
-    for places in groups.values():
+    for places in by_shape(greys).values():
         stack = np.stack([greys[place] for place in places])
         _measure_alike(stack, places, rows, tiles)
     return rows, tiles
@@ -57,6 +54,30 @@ def _measure_alike(stack: NDArray[np.uint8], places: list[int], rows: Rows, tile
     rows["entropy"][places] = -(shares * logs).sum(axis=1)
     rows["histogram_spread"][places] = histograms.std(axis=1)
     rows["edges"][places] = _edges(stack)
+
+
+def colour_figures(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Return the means of R, G and B and those of their squares, 0 to 1, `[N, 2, 3]`.
+
+    Args:
+        pictures: `[H, W, 3]` each.
+    """
+    figures = np.zeros((len(pictures), 2, 3), dtype=np.float32)
+    for shape, places in by_shape(pictures).items():
+        stack = np.stack([pictures[place] for place in places])
+        values = stack.reshape(len(places), -1, 3).astype(np.float32)
+        count = max(1, shape[0] * shape[1])
+        figures[places, 0] = values.sum(axis=1) / (255.0 * count)
+        figures[places, 1] = np.einsum("bij,bij->bj", values, values) / (255.0**2 * count)
+    return figures
+
+
+def by_shape(pictures: Sequence[NDArray[np.uint8]]) -> dict[tuple[int, ...], list[int]]:
+    """Return the places of pictures by their shape."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for place, picture in enumerate(pictures):
+        groups[picture.shape].append(place)
+    return groups
 
 
 def shrunk(stack: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:

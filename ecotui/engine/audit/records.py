@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 """Of what a row means: rows of another version are read again."""
 
 TILE_SIDE = 32
@@ -48,6 +48,7 @@ ROW = np.dtype(
         ("size", "<i8"),
         ("mtime_ns", "<i8"),
         ("inode", "<u8"),
+        ("checksum", "<u8"),
         ("content", "<u8", (2,)),
         ("width", "<u4"),
         ("height", "<u4"),
@@ -64,9 +65,10 @@ ROW = np.dtype(
         ("colour_square", "<f2", (3,)),
     ]
 )
-"""Of one file: what tells it from a changed one, its content's hash, size and looks.
+"""Of one file: what tells it from a changed one, its content, size and looks.
 
-`content` is the first half of the file's SHA-256; `bright_99` and `bright_5` are percentiles
+`checksum` is of the whole file; `content` is the first half of its SHA-256 where another file
+has the same size and checksum, and zeros elsewhere; `bright_99` and `bright_5` are percentiles
 of its brightness, 0 to 255; `entropy` of its greys, bits; `edges` the standard deviation of
 its edges; `histogram_spread` that of its grey histogram; `colour_mean` and `colour_square`
 the means of R, G and B and of their squares, 0 to 1, where `is_coloured` says that they were

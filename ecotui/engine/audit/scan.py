@@ -6,22 +6,25 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecotui.engine.audit.alike_content import hash_alike
 from ecotui.engine.audit.cache import Cache, Known, carried_over
 from ecotui.engine.audit.identity import identify
-from ecotui.engine.audit.looks import measure
+from ecotui.engine.audit.looks import colour_figures, measure
 from ecotui.engine.audit.reading import Look, look
 from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Rows, Tiles, Trait
 from ecotui.engine.data.index import DataIndex
 
 FILES_AT_ONCE = 32
 """Files that a thread reads before it hands its findings over."""
+BYTES_AT_ONCE = 4_194_304
+"""And bytes: a few large files are work enough."""
 
 MAX_THREADS = 32
 STORE_SECONDS = 30.0
@@ -88,7 +91,10 @@ def scan(
     if known is not None:
         places, sources = carried_over(known, index.names, rows)
         if len(places) == len(index.names) == len(known.names) or not reads:
-            return _taken_over(index, rows, known, places, sources, cache, advance)
+            taken_over = _taken_over(index, rows, known, places, sources, cache, advance)
+            if reads:
+                hash_alike(index, rows, poll)
+            return taken_over
     if not reads:
         empty = np.zeros((0, TILE_SIDE, TILE_SIDE), dtype=np.uint8)
         return Scan(rows, empty, {})
@@ -209,17 +215,29 @@ class _Scanning:
         pool = ThreadPoolExecutor(threads, thread_name_prefix="audit")
         waiting: deque[tuple[NDArray[np.int64], Future[list[Look]]]] = deque()
         try:
-            for start in range(0, len(remaining), FILES_AT_ONCE):
-                chunk = remaining[start : start + FILES_AT_ONCE]
+            for chunk in self._chunks(remaining, threads):
                 waiting.append((chunk, pool.submit(self._read, chunk)))
                 # A few chunks ahead: neither do threads wait, nor do pictures pile up.
                 if len(waiting) > 2 * threads:
                     self._take(*waiting.popleft())
             while waiting:
                 self._take(*waiting.popleft())
+            hash_alike(self._index, self._found.rows, self._poll)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             self._store()
+
+    def _chunks(self, remaining: NDArray[np.int64], threads: int) -> Iterator[NDArray[np.int64]]:
+        """Share files out: few at a time where they are large, and where the end is near."""
+        ends = np.cumsum(self._found.rows["size"][remaining])
+        start = 0
+        while start < len(remaining):
+            before = int(ends[start - 1]) if start else 0
+            fitting = int(np.searchsorted(ends, before + BYTES_AT_ONCE, side="right")) - start
+            share = -(-(len(remaining) - start) // (2 * threads))
+            stop = start + max(1, min(FILES_AT_ONCE, fitting, share))
+            yield remaining[start:stop]
+            start = stop
 
     def _read(self, chunk: NDArray[np.int64]) -> list[Look]:
         """Look at some files; runs in a thread."""
@@ -234,14 +252,22 @@ class _Scanning:
         visible = [place for place, seen in enumerate(looks) if seen.greys is not None]
         rows, tiles = measure([looks[place].greys for place in visible])  # type: ignore[misc]
         self._write_looks(chunk[visible], rows, tiles)
+        coloured = [place for place, seen in enumerate(looks) if seen.colours is not None]
+        figures = colour_figures([looks[place].colours for place in coloured])  # type: ignore[misc]
+        self._write_colours(chunk[coloured], figures)
         for seen in looks:
-            seen.greys = None
+            seen.greys = seen.colours = None
         return looks
 
     def _write_looks(self, ids: NDArray[np.int64], rows: Rows, tiles: Tiles) -> None:
         for key in ("bright_99", "bright_5", "entropy", "histogram_spread", "edges"):
             self._found.rows[key][ids] = rows[key]
         self._found.tiles[ids] = tiles
+
+    def _write_colours(self, ids: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
+        self._found.rows["is_coloured"][ids] = 1
+        self._found.rows["colour_mean"][ids] = figures[:, 0]
+        self._found.rows["colour_square"][ids] = figures[:, 1]
 
     def _take(self, chunk: NDArray[np.int64], future: Future[list[Look]]) -> None:
         """Wait for some files and write down what was seen."""
@@ -261,17 +287,11 @@ class _Scanning:
 
     def _write(self, ids: NDArray[np.int64], looks: Sequence[Look]) -> None:
         rows = self._found.rows
-        contents = b"".join(seen.content for seen in looks)
-        rows["content"][ids] = np.frombuffer(contents, dtype="<u8").reshape(-1, 2)
+        rows["checksum"][ids] = np.array([seen.checksum for seen in looks], dtype=np.uint64)
         rows["width"][ids] = [seen.width for seen in looks]
         rows["height"][ids] = [seen.height for seen in looks]
         rows["traits"][ids] |= np.array([seen.traits for seen in looks], dtype=np.uint8)
         rows["format"][ids] = [_NUMBER_OF_FORMAT.get(seen.format, 0) for seen in looks]
-        coloured = [place for place, seen in enumerate(looks) if seen.colours is not None]
-        figures = np.array([looks[place].colours for place in coloured]).reshape(-1, 2, 3)
-        rows["is_coloured"][ids[coloured]] = 1
-        rows["colour_mean"][ids[coloured]] = figures[:, 0]
-        rows["colour_square"][ids[coloured]] = figures[:, 1]
         for sample_id, seen in zip(ids.tolist(), looks, strict=True):
             if seen.reason:
                 self._found.remarks[sample_id] = seen.reason

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ecotui.engine.audit.looks import measure
 from ecotui.engine.audit.reading import look
+from ecotui.engine.audit.records import Trait
 
 GIGABYTE = 2**30
 
@@ -30,7 +31,7 @@ def main() -> None:
         told = {
             "name": path.name,
             "outcome": seen.outcome.name,
-            "traits": [trait.name for trait in seen.traits],
+            "traits": [trait.name for trait in Trait(seen.traits)],
             "reason": seen.reason,
             "size": [seen.width, seen.height],
             "seconds": time.process_time() - started,
