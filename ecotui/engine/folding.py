@@ -53,11 +53,7 @@ def fold(
         is_bad: 1.0 on the device where nothing is to change, else 0.0; None for 0.
     """
     told: Any = optimizer
-    reference = divisor if divisor is not None else is_bad
-    told.grad_scale = divisor
-    told.found_inf = (
-        torch.zeros_like(reference) if is_bad is None and reference is not None else is_bad
-    )
+    told.grad_scale, told.found_inf = divisor, is_bad
     try:
         optimizer.step()
     finally:

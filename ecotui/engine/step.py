@@ -149,13 +149,11 @@ class Stepper:
         trainable.optimizer.zero_grad(set_to_none=True)
 
     def _total_norm(self) -> torch.Tensor:
-        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
+        gradients = [grad for weight in self._parameters if (grad := weight.grad) is not None]
         if not gradients:
             return torch.zeros(())
-        norms = torch._foreach_norm(gradients)
-        total: torch.Tensor = torch.linalg.vector_norm(
-            torch.stack([each.float() for each in norms])
-        )
+        norms = torch.stack(torch._foreach_norm(gradients))
+        total: torch.Tensor = torch.linalg.vector_norm(norms, dtype=torch.float32)
         return total
 
     def _divide(self, divisor: torch.Tensor) -> None:
