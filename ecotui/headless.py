@@ -175,7 +175,8 @@ class _Follower:
         ending = self._state.ending
         is_gone = isinstance(ending, RunFailed) and ending.discard
         is_told = self._closing is not None and any(
-            check.verdict == "fail" for check in self._state.checks
+            found.verdict == "fail"
+            for found in (*self._state.checks, *self._state.outlook.findings)
         )
         if self._owner and is_gone and not is_told:
             self._printer.close()

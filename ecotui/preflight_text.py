@@ -11,7 +11,7 @@ from ecotui.examination_text import finding_lines, report_lines
 from ecotui.foresight_text import foresight_lines, settings_lines
 from ecotui.state import RunState
 from ecotui.summary import verdict_lines
-from ecotui.text import visible
+from ecotui.text import duration, visible
 
 _RANKS = {"fail": 0, "warn": 1, "note": 2, "pass": 3}
 
@@ -45,7 +45,25 @@ def preflight_lines(state: RunState, sound: str) -> list[str]:
     if state.outlook.plan is not None:
         lines += _safe(foresight_lines(state.outlook.plan))
         lines += settings_lines(state.outlook.plan)
-    return [*lines, *verdict_lines(state, sound)]
+    return [*lines, *_recorded(state), *verdict_lines(state, sound)]
+
+
+def _recorded(state: RunState) -> list[str]:
+    """Tell what there was no time for, how long the rest took, and where all of it is kept."""
+    record, plan = state.outlook.record, state.outlook.plan
+    if record is None:
+        return []
+    lines = _safe(foresight_lines(record))
+    lines.append(
+        f"checked in {duration(record.seconds)} of the {duration(record.budget_seconds)} that "
+        "preflight.budget_seconds allows"
+    )
+    kept = [record.file]
+    kept += [] if state.outlook.audit is None else [state.outlook.audit.file]
+    kept += ["previews/"] if state.outlook.previews else []
+    kept += ["plan.toml"] if plan is not None and plan.settings else []
+    lines.append(f"kept in {visible(record.folder)}: {', '.join(map(visible, kept))}")
+    return lines
 
 
 def _safe(lines: Iterable[str]) -> list[str]:

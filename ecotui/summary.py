@@ -97,7 +97,8 @@ def verdict_lines(state: RunState, sound: str) -> list[str]:
     if failures:
         return [f"{counted(len(failures), 'check')} failed"]
     if isinstance(ending, RunFinished):
-        warnings = sum(check.verdict == "warn" for check in state.checks)
+        found = (*state.checks, *state.outlook.findings)
+        warnings = sum(each.verdict == "warn" for each in found)
         return [f"{sound}; {counted(warnings, 'warning')}" if warnings else sound]
     if isinstance(ending, RunStopped):
         return [f"stopped: {visible(ending.reason)}; not everything was checked"]

@@ -53,6 +53,7 @@ def propose(
     *,
     preflight: PreflightConfig,
     decision: Decision,
+    seconds: float,
 ) -> PlanProposed | None:
     """Measure what a run will take, state it, and write down the settings that suit it better.
 
@@ -63,6 +64,7 @@ def propose(
         emit: Where the facts go.
         preflight: How much is to be measured, and how long it may take.
         decision: What was measured already.
+        seconds: That measuring may take.
 
     Returns:
         The plan, or None where the configuration wants none.
@@ -74,8 +76,7 @@ def propose(
     if not preflight.plans:
         return None
     effort = FULL if preflight.level == "full" else QUICK
-    whole = max(0.0, preflight.budget_seconds - decision.seconds)
-    budget = Budget(whole if effort.is_full else min(QUICK_SECONDS, whole), poll)
+    budget = Budget(seconds if effort.is_full else min(QUICK_SECONDS, seconds), poll)
     total = num_measurements(parts, effort, decision.exploration)
     with span(emit, "plan", total=total, unit="measurements") as stage:
         try:
