@@ -13,7 +13,7 @@ from ecotui.plans import (
     PreflightRecorded,
 )
 from ecotui.run_state import RunState
-from ecotui.text import bytes_size, counted, duration, visible
+from ecotui.text import bytes_size, counted, duration, percent, visible
 
 MAX_SHOWN = 3
 """Examples of a finding that are told; the file of the audit has all."""
@@ -116,8 +116,13 @@ def audit_lines(state: RunState) -> list[str]:
 def _plan(event: PlanProposed) -> list[str]:
     lines = []
     if event.run_seconds is not None and event.epoch_seconds is not None:
+        spread = event.spread_fraction
+        within = (
+            "" if spread is None else f"; steps lay within {percent(spread, 0)} of their median"
+        )
         lines.append(
-            f"plan: {duration(event.epoch_seconds)} an epoch, {duration(event.run_seconds)} in all"
+            f"plan: {duration(event.epoch_seconds)} an epoch, {duration(event.run_seconds)} in "
+            f"all{within}"
         )
     if event.peak_memory_bytes is not None:
         limit = event.memory_limit_bytes

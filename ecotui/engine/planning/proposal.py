@@ -23,9 +23,9 @@ from ecotui.engine.planning.fitting import fastest, memory_line
 from ecotui.engine.planning.survey import (
     FULL,
     QUICK,
-    QUICK_SECONDS,
     Survey,
     num_measurements,
+    own_trial,
     survey,
 )
 from ecotui.engine.planning.throughput import Pace
@@ -76,7 +76,7 @@ def propose(
     if not preflight.plans:
         return None
     effort = FULL if preflight.level == "full" else QUICK
-    budget = Budget(seconds if effort.is_full else min(QUICK_SECONDS, seconds), poll)
+    budget = Budget(seconds, poll)
     total = num_measurements(parts, effort, decision.exploration)
     with span(emit, "plan", total=total, unit="measurements") as stage:
         try:
@@ -103,7 +103,7 @@ def _plan(parts: Parts, run: RunDir, found: Survey, decision: Decision) -> PlanP
     peak_bytes = _peak_bytes(parts, found)
     took = duration_at(parts, found, workers)
     notes = [*decision.notes, *_notes(parts, found), *found.notes]
-    settings = _settings(parts, found)
+    settings, trial = _settings(parts, found), own_trial(parts, found)
     return PlanProposed(
         batch_size=config.train.batch_size,
         micro_batch_size=parts.compute.micro_batch_size,
@@ -120,6 +120,7 @@ def _plan(parts: Parts, run: RunDir, found: Survey, decision: Decision) -> PlanP
         disk_needed_bytes=need.needed_bytes,
         disk_free_bytes=need.free_bytes or 0,
         settings=settings,
+        spread_fraction=None if trial is None else trial.spread_fraction,
         notes=tuple(visible(note, limit=300) for note in notes),
     )
 

@@ -1,0 +1,90 @@
+"""The speed that a quick plan foretells is that of the run, whatever its first step takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ecotui.engine.planning import proposal, survey
+from ecotui.events import EpochFinished
+from ecotui.foresight_text import foresight_lines
+from ecotui.jobs import PreflightJob
+from ecotui.plans import PlanProposed
+from tests.engine.checks import breaking
+from tests.engine.harness import Harness, of
+
+FIRST_SECONDS, PASS_SECONDS, IMAGE_SECONDS = 2.5, 0.1, 0.002
+FACTOR = 1.5
+ALONE: dict[str, Any] = {"skip": ["transforms", "first_batch", "audit", "previews"]}
+
+
+class Sleeping(nn.Module):
+    """Takes a known time a pass, and a long one for its first: libraries are got ready then."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.is_ready = network, False
+        self.num_features = network.num_features
+
+    def get_classifier(self) -> Any:
+        return self.network.get_classifier()
+
+    def forward(self, images_BCHW: torch.Tensor) -> Any:
+        if not self.is_ready:
+            time.sleep(FIRST_SECONDS)
+        self.is_ready = True
+        time.sleep(PASS_SECONDS + IMAGE_SECONDS * len(images_BCHW))
+        return self.network(images_BCHW)
+
+
+def test_it_is_within_a_factor_of_what_is_measured_then(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking.network(Sleeping)(monkeypatch)
+    train = {"epochs": 3, "batch_size": 9}
+    _, events = harness.train(train=train, preflight=ALONE)
+    (plan,) = of(PlanProposed, events)
+    measured = statistics.median(
+        epoch.images_per_second for epoch in of(EpochFinished, events) if epoch.images_per_second
+    )
+    assert measured / FACTOR < plan.images_per_second < FACTOR * measured
+    assert not any("extrapolated" in note for note in plan.notes)
+    assert 0.0 <= plan.spread_fraction < 0.5
+    assert "of their median" in foresight_lines(plan)[0]
+
+
+def test_the_workers_proposed_are_the_fewest_that_feed_what_was_measured(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Computing takes 118 ms for 9 images: 76 a second. Two workers read 80, four 160."""
+    breaking.network(Sleeping)(monkeypatch)
+    speeds = {1: 40.0, 2: 80.0, 4: 160.0, 8: 160.0}
+
+    def rate(parts: Any, workers: int, budget: Any, *, seconds: float) -> float:
+        return speeds[workers]
+
+    monkeypatch.setattr(survey, "images_per_second_with", rate)
+    monkeypatch.setattr(survey, "images_per_second_alone", lambda parts, budget, *, most: 40.0)
+    monkeypatch.setattr(survey, "probe_capabilities", _Eight)
+    monkeypatch.setattr(proposal, "LEAST_SAVED_SECONDS", -1.0)
+    events, _ = harness.run(
+        harness.new(
+            PreflightJob(),
+            train={"batch_size": 9},
+            compute={"workers": 1},
+            preflight={"level": "full", **ALONE},
+        )
+    )
+    (plan,) = of(PlanProposed, events)
+    assert plan.bottleneck == "data"
+    assert plan.images_per_second == pytest.approx(40.0, rel=0.3)
+    assert plan.settings.split() == ["[compute]", "workers", "=", "2"]
+
+
+class _Eight:
+    num_cpus = 8
