@@ -139,7 +139,8 @@ def preflight(
         command = shlex.join(["ecotui", "--headless", reference, *again])
         sound = f"ready to train: {visible(command)}"
         style = _told_at_the_end(as_json=as_json)
-        return _follow(made, style, lambda state: preflight_lines(state, sound))
+        apply = shlex.join(["ecotui", "config", "apply", os.fspath(made.path), reference])
+        return _follow(made, style, lambda state: preflight_lines(state, sound, apply))
     finally:
         if made.path.exists() and not made.preflight.is_file():
             storage.remove(made)  # It came to an end before anything was looked at.

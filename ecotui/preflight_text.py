@@ -16,7 +16,7 @@ from ecotui.text import duration, visible
 _RANKS = {"fail": 0, "warn": 1, "note": 2, "pass": 3}
 
 
-def preflight_lines(state: RunState, sound: str) -> list[str]:
+def preflight_lines(state: RunState, sound: str, apply: str = "") -> list[str]:
     """Return all that a person should know of a preflight, and at the end how it ended.
 
     A check that passed and is summed up by another one is passed over.
@@ -24,6 +24,7 @@ def preflight_lines(state: RunState, sound: str) -> list[str]:
     Args:
         state: Of the job.
         sound: What to say where nothing failed.
+        apply: Command that puts the settings proposed into the config; empty for none.
     """
     environment = [check for check in state.checks if check.layer == 1]
     lines: list[str] = []
@@ -44,7 +45,8 @@ def preflight_lines(state: RunState, sound: str) -> list[str]:
         lines += by_rank[rank]
     if state.outlook.plan is not None:
         lines += _safe(foresight_lines(state.outlook.plan))
-        lines += settings_lines(state.outlook.plan)
+        settings = settings_lines(state.outlook.plan)
+        lines += [*settings, f"# or: {visible(apply)}"] if settings and apply else settings
     return [*lines, *_recorded(state), *verdict_lines(state, sound)]
 
 
