@@ -110,7 +110,7 @@ def test_without_any_time_only_names_are_looked_at(harness: Harness) -> None:
     assert categories == {"class_balance", "few_photos", "class_names", "missing_classes"}
     (recorded,) = of(PreflightRecorded, events)
     parts = [sentence.partition(":")[0] for sentence in recorded.shortened]
-    assert parts == ["audit", "checks", "plan"]
+    assert list(dict.fromkeys(parts)) == ["audit", "checks", "plan"]
     assert of(PlanProposed, events) == []
 
 
