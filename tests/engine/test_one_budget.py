@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from ecotui.engine.audit import scan
@@ -18,10 +19,11 @@ from ecotui.jobs import PreflightJob
 from ecotui.plans import AuditFinished, AuditReported, PlanProposed, PreflightRecorded
 from tests.engine.harness import Harness, of
 
+SCHEMA = Path(__file__).parents[2] / "schemas" / "audit.schema.json"
 BUDGET_SECONDS = 8.0
 LOOK_SECONDS, DECODE_SECONDS = 0.4, 0.15
-PATIENCE_SECONDS = 4.0
-"""For what cannot be cut short: a batch, a pass, a file."""
+PATIENCE_SECONDS = 8.0
+"""For what cannot be cut short, a batch, a pass, a file, and for a machine that stalls."""
 
 
 def slowly(real: Callable[..., Any], seconds: float) -> Callable[..., Any]:
@@ -55,7 +57,7 @@ def test_a_slow_drive_shortens_every_part_and_none_takes_the_time_of_another(
     (audit,) = of(AuditFinished, events)
     assert 0 < audit.num_files < 24
     assert audit.num_files + audit.num_left_out == 24
-    assert audit.seconds < 0.5 * BUDGET_SECONDS + 1.0
+    assert audit.seconds < 0.5 * BUDGET_SECONDS + 3.0
     found = {check.check: check for check in of(CheckReported, events)}
     assert found["transforms"].verdict == "pass"
     assert len(of(PlanProposed, events)) == 1
@@ -73,7 +75,9 @@ def test_a_slow_drive_shortens_every_part_and_none_takes_the_time_of_another(
     assert kept["shortened"] == list(recorded.shortened)
     assert kept["audit"]["num_left_out"] == audit.num_left_out
     assert kept["plan"]["seconds"] > 0.0
-    assert json.loads(run.audit.read_text())["num_left_out"] == audit.num_left_out
+    findings = json.loads(run.audit.read_text())
+    assert findings["num_left_out"] == audit.num_left_out
+    jsonschema.validate(findings, json.loads(SCHEMA.read_text()))
 
 
 def test_the_part_of_the_photos_is_spread_over_the_classes(
