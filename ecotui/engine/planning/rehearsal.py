@@ -159,8 +159,9 @@ class Rehearsal:
     def _trial(self, size: int, budget: Budget, batch_size: int, steps: int) -> Trial:
         self.optimizer.zero_grad(set_to_none=True)
         self._meter.begin()
-        batch_BCHW, labels_B = self._made(batch_size)
-        images_BCHW, targets = batch_BCHW[: 2 * size], labels_B[: 2 * size]
+        # Whole passes: of a batch that does not divide evenly the rest may be a single image, which
+        # BatchNorm refuses, and its seconds are not those of a pass.
+        images_BCHW, targets = self._made(size if batch_size <= size else 2 * size)
         for _ in range(MAX_WARM_UPS):
             budget.poll()
             self.train_step(images_BCHW, targets, size)

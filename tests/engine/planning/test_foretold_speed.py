@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ecotui.engine.planning import proposal, survey
+from ecotui.errors import ExitCode
 from ecotui.events import EpochFinished
 from ecotui.foresight_text import foresight_lines
 from ecotui.jobs import PreflightJob
@@ -45,10 +46,8 @@ def test_it_is_within_a_factor_of_what_is_measured_then(
     train = {"epochs": 3, "batch_size": 9}
     _, events = harness.train(train=train, preflight=ALONE)
     (plan,) = of(PlanProposed, events)
-    measured = statistics.median(
-        epoch.images_per_second for epoch in of(EpochFinished, events) if epoch.images_per_second
-    )
-    assert measured / FACTOR < plan.images_per_second < FACTOR * measured
+    took = statistics.median(epoch.seconds for epoch in of(EpochFinished, events))
+    assert took / FACTOR < plan.epoch_seconds < FACTOR * took
     assert not any("extrapolated" in note for note in plan.notes)
     assert 0.0 <= plan.spread_fraction < 0.5
     assert "of their median" in foresight_lines(plan)[0]
@@ -68,7 +67,7 @@ def test_the_workers_proposed_are_the_fewest_that_feed_what_was_measured(
     monkeypatch.setattr(survey, "images_per_second_alone", lambda parts, budget, *, most: 40.0)
     monkeypatch.setattr(survey, "probe_capabilities", _Eight)
     monkeypatch.setattr(proposal, "LEAST_SAVED_SECONDS", -1.0)
-    events, _ = harness.run(
+    events, code = harness.run(
         harness.new(
             PreflightJob(),
             train={"batch_size": 9},
@@ -76,6 +75,7 @@ def test_the_workers_proposed_are_the_fewest_that_feed_what_was_measured(
             preflight={"level": "full", **ALONE},
         )
     )
+    assert code == ExitCode.DONE, events[-1]
     (plan,) = of(PlanProposed, events)
     assert plan.bottleneck == "data"
     assert plan.images_per_second == pytest.approx(40.0, rel=0.3)

@@ -32,7 +32,6 @@ def test_a_small_convolutional_network_and_limits_that_a_wrong_slope_breaks() ->
     found = check("mobilenetv3_small_100", 128, (4, 8, 16), 32)
     assert holds(with_slope(found, 1.0))
     assert not holds(with_slope(found, 2.0)), found
-    assert not holds(with_slope(found, 0.5)), found
 
 
 @pytest.mark.slow
