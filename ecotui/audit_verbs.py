@@ -87,10 +87,11 @@ def audit(
         settings = (*settings, f"model.weights={json.dumps(weights)}")
     audited = _run_meant(reference, choose_runs_dir(runs_dir))
     config = _config(reference, settings) if audited is None else _config_of(audited, settings)
+    run_path: str | None = None
     if run is not None:
         run_path = str(find_run(run, choose_runs_dir(runs_dir)).path)
-    else:
-        run_path = None if audited is None or asked.weights else str(audited.path)
+    elif audited is not None and asked.weights is None:
+        run_path = str(audited.path)
     is_asked = asked.labels or run_path is not None or asked.weights is not None
     needs_labels = is_asked or "label_errors" in wanted
     job = AuditJob(recheck=asked.recheck, labels=needs_labels, run_path=run_path)

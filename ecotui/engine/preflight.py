@@ -218,13 +218,12 @@ class Examination:
                 f"checks: {num} of the photos to be read one by one; {done} were. {MORE_TIME}"
             )
         if self._out_of_time:
-            seconds, names = self._config.budget_seconds, listed(self._out_of_time, limit=20)
+            names = listed(self._out_of_time, limit=20)
             self.record.shorten(f"checks: {names}. {MORE_TIME}")
             self._take(
                 noted(
                     "budget",
-                    f"not looked at within {seconds:g} s: {names}; "
-                    "--set preflight.budget_seconds=... gives more time",
+                    f"there was no time for {names}; --set preflight.budget_seconds=... gives more",
                     left_out=tuple(self._out_of_time),
                 ),
                 0.0,

@@ -80,8 +80,8 @@ def refuse_missing_classes(events: Iterable[AuditReported], accept: Collection[s
     """
     for event in events:
         if event.category == "missing_classes" and event.verdict == "fail":
-            said = _result("missing_classes", "fail", event.what, _ALL_CLASSES, event.remedy)
-            raise _refusal(said, accept)
+            remedy = accepted(event, accept).remedy
+            raise EcoError(event.what, _ALL_CLASSES, remedy, ExitCode.PREFLIGHT)
 
 
 def classes_stage(config: RunConfig, index: DataIndex, run: RunDir, emit: Emit) -> None:
@@ -186,8 +186,7 @@ def section(
             "what": event.what,
             "num_files": event.num_files,
         }
-        for event in events
-        if isinstance(told := accepted(event, accept), AuditReported)
+        for event, told in ((each, accepted(each, accept)) for each in events)
     ]
     return {"num_files": num_files, "num_left_out": num_left_out, "findings": found}
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TypeVar
 
 from ecotui.engine.emit import Emit
 from ecotui.events import Event
 from ecotui.findings import CheckReported
 from ecotui.plans import AuditReported
 
+_Finding = TypeVar("_Finding", bound=CheckReported | AuditReported)
+
 CANNOT = "an error cannot be accepted"
 
 
-def accepted(event: CheckReported | AuditReported, accept: Collection[str]) -> Event:
+def accepted(event: _Finding, accept: Collection[str]) -> _Finding:
     """Return a finding as it counts: an accepted warning is a note, an error stays one.
 
     Args:
@@ -38,8 +41,9 @@ def accepting(emit: Emit, accept: Collection[str]) -> Emit:
     """
 
     def state(event: Event) -> None:
-        if isinstance(event, CheckReported | AuditReported):
-            event = accepted(event, accept)
-        emit(event)
+        if isinstance(event, AuditReported | CheckReported):
+            emit(accepted(event, accept))
+        else:
+            emit(event)
 
     return state
