@@ -10,7 +10,7 @@ from ecotui.events import Event
 from ecotui.findings import CheckReported
 from ecotui.plans import AuditReported
 
-_Finding = TypeVar("_Finding", bound=CheckReported | AuditReported)
+_Finding = TypeVar("_Finding", CheckReported, AuditReported)
 
 CANNOT = "an error cannot be accepted"
 
@@ -41,9 +41,12 @@ def accepting(emit: Emit, accept: Collection[str]) -> Emit:
     """
 
     def state(event: Event) -> None:
-        if isinstance(event, AuditReported | CheckReported):
-            emit(accepted(event, accept))
-        else:
-            emit(event)
+        match event:
+            case AuditReported():
+                emit(accepted(event, accept))
+            case CheckReported():
+                emit(accepted(event, accept))
+            case _:
+                emit(event)
 
     return state
