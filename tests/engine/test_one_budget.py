@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ecotui.engine.audit import scan
-from ecotui.engine.data import dataset
+from ecotui.engine.audit import reading, scan
+from ecotui.engine.data import dataset, decode
 from ecotui.errors import ExitCode
 from ecotui.events import CheckReported
 from ecotui.jobs import PreflightJob
@@ -37,9 +37,9 @@ def slowly(real: Callable[..., Any], seconds: float) -> Callable[..., Any]:
 @pytest.fixture
 def slow(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
     """Photos that take long to read: all 24 take longer than there is, whoever reads them."""
-    monkeypatch.setattr(scan, "look", slowly(scan.look, LOOK_SECONDS))
+    monkeypatch.setattr(scan, "look", slowly(reading.look, LOOK_SECONDS))
     monkeypatch.setattr(scan, "available_threads", lambda: 1)
-    monkeypatch.setattr(dataset, "decode", slowly(dataset.decode, DECODE_SECONDS))
+    monkeypatch.setattr(dataset, "decode", slowly(decode.decode, DECODE_SECONDS))
     return harness
 
 
@@ -86,7 +86,7 @@ def test_the_part_of_the_photos_is_spread_over_the_classes(
     monkeypatch.setattr(scan, "FILES_AT_ONCE", 1)
     run = slow.new(PreflightJob(), preflight={"level": "full", "budget_seconds": BUDGET_SECONDS})
     seen: set[str] = set()
-    real = scan.look
+    real = slowly(reading.look, LOOK_SECONDS)
 
     def note(path: str | Path, **settings: Any) -> Any:
         seen.add(Path(path).parent.parent.name)

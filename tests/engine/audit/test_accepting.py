@@ -18,8 +18,9 @@ from tests.engine.harness import Harness, copy_of, of
 
 
 def reported(events: list[Any], category: str) -> AuditReported:
-    (found,) = (each for each in of(AuditReported, events) if each.category == category)
-    return found
+    found: list[AuditReported] = of(AuditReported, events)
+    (one,) = (each for each in found if each.category == category)
+    return one
 
 
 @pytest.fixture
