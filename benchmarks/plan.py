@@ -75,6 +75,7 @@ def predict(parts: Any, sizes: list[int], target: int) -> dict[str, float]:
     from ecotui.engine.planning.borrowing import borrowed
     from ecotui.engine.planning.budget import Budget
     from ecotui.engine.planning.exploring import Explorer
+    from ecotui.engine.planning.fitting import memory_line
     from ecotui.engine.planning.memory import Room, release_freed, resident_bytes
     from ecotui.engine.planning.rehearsal import Rehearsal
 
@@ -84,10 +85,11 @@ def predict(parts: Any, sizes: list[int], target: int) -> dict[str, float]:
         budget = Budget(1e9, lambda: None)
         explorer = Explorer(Rehearsal(parts), Room(None, 0.0), budget, None, 2, lambda: None)
         found = explorer.explore(sizes)
-        foretold = found.peak_bytes(target)
+        foretold, line = found.peak_bytes(target), memory_line(found.trials)
         explorer.try_size(found, target)
     verified = found.peak_bytes(target)
-    return {"before": before, "peak": foretold or 0, "verified": verified or 0}
+    slope = 0.0 if line is None else line.slope
+    return {"before": before, "peak": foretold or 0, "verified": verified or 0, "slope": slope}
 
 
 def measure(parts: Any, size: int) -> dict[str, float]:
@@ -148,6 +150,7 @@ def compare(model: str, side: int, sizes: tuple[int, ...], target: int) -> dict[
         "predicted_mb": told["peak"] / 1e6,
         "real_mb": real["peak"] / 1e6,
         "error_fraction": told["peak"] / real["peak"] - 1.0,
+        "slope_mb": told["slope"] / 1e6,
         "growth_real_mb": growth_real / 1e6,
         "growth_predicted_error_fraction": growth_told / growth_real - 1.0,
         "growth_verified_error_fraction": growth_tried / growth_real - 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,11 +17,19 @@ from ecotui import headless, session, storage
 from ecotui.audit_categories import CATEGORIES, GROUPS, members
 from ecotui.config import RunConfig
 from ecotui.config_faults import told
-from ecotui.config_file import load_config, settings_layer
+from ecotui.config_file import load_config, merge, parse_file, settings_layer
 from ecotui.errors import EcoError, ExitCode, UsageError
 from ecotui.foresight_text import audit_lines
 from ecotui.jobs import AuditJob
-from ecotui.paths import RunDir, choose_runs_dir, expanded, find_run
+from ecotui.paths import (
+    RunDir,
+    choose_runs_dir,
+    expanded,
+    find_run,
+    is_file,
+    list_runs,
+    shipped_configs,
+)
 from ecotui.printing import Style
 from ecotui.state import RunState
 from ecotui.summary import as_error, exit_code, verdict_lines
@@ -38,6 +47,7 @@ class Asked:
         exclude: Print the photos of these categories, comma-separated, instead of the findings.
         labels: Also look for doubtful labels.
         run: A run whose best model is used for that; None for a short training.
+        weights: Of the model that is used for that, a .safetensors file; None for the config's.
         output: Folder for audit.json and previews; must not exist. None for none.
     """
 
@@ -45,6 +55,7 @@ class Asked:
     exclude: str | None = None
     labels: bool = False
     run: str | None = None
+    weights: str | None = None
     output: str | None = None
 
 
@@ -56,10 +67,11 @@ def audit(
     *,
     as_json: bool,
 ) -> int:
-    """Audit a folder of photos or a config's; exit code 0, or 3 where a fifth is unreadable.
+    """Audit photos; exit code 0, or 3 where a fifth is unreadable or a class is missing.
 
     Args:
-        reference: A folder of photos, the path of a config, or a shipped config's name.
+        reference: A folder of photos, the path of a config, a shipped config's name, or a run:
+            its data are audited, and its best model judges the labels.
         settings: `key=value`, on top of it.
         runs_dir: Where runs are kept; only to find the run that is asked for.
         asked: What is to be done.
@@ -70,9 +82,18 @@ def audit(
     """
     exclude, run = asked.exclude, asked.run
     wanted = _categories(exclude) if exclude is not None else frozenset()
-    config = _config(reference, settings)
-    run_path = str(find_run(run, choose_runs_dir(runs_dir)).path) if run is not None else None
-    needs_labels = asked.labels or run is not None or "label_errors" in wanted
+    if asked.weights is not None:
+        weights = os.path.abspath(expanded(asked.weights))
+        settings = (*settings, f"model.weights={json.dumps(weights)}")
+    audited = _run_meant(reference, choose_runs_dir(runs_dir))
+    config = _config(reference, settings) if audited is None else _config_of(audited, settings)
+    run_path: str | None = None
+    if run is not None:
+        run_path = str(find_run(run, choose_runs_dir(runs_dir)).path)
+    elif audited is not None and asked.weights is None:
+        run_path = str(audited.path)
+    is_asked = asked.labels or run_path is not None or asked.weights is not None
+    needs_labels = is_asked or "label_errors" in wanted
     job = AuditJob(recheck=asked.recheck, labels=needs_labels, run_path=run_path)
     target = _new_folder(asked.output) if asked.output is not None else None
     # Not among the runs: an audit is of the data, and leaves nothing but what is asked for.
@@ -150,6 +171,39 @@ def _with_engine(made: RunDir, act: Callable[[session.Session], ExitCode]) -> Ex
         return act(engine)
     finally:
         engine.wait_until_gone()
+
+
+def _run_meant(reference: str, runs_dir: Path) -> RunDir | None:
+    """Return the run that a person means; None where it is photos or a config that is meant.
+
+    Raises:
+        UsageError: Several runs begin so.
+    """
+    path = expanded(reference)
+    if path.is_dir():
+        run = RunDir(path.absolute())
+        return run if run.job.is_file() and run.resolved.is_file() else None
+    if is_file(path) or not reference or reference in shipped_configs():
+        return None
+    names = [run.run_id for run in list_runs(runs_dir)]
+    is_run = bool(names) if reference == "latest" else any(n.startswith(reference) for n in names)
+    return find_run(reference, runs_dir) if is_run else None
+
+
+def _config_of(run: RunDir, settings: Sequence[str]) -> RunConfig:
+    if not run.resolved.is_file():
+        raise UsageError(
+            f"run {visible(run.run_id)} has not begun to train: it has no resolved.toml",
+            "a run that has finished at least one validation",
+            "audit its data by their folder: ecotui audit DATA",
+        )
+    table = parse_file(run.resolved).model_dump(exclude_none=True)
+    layer = settings_layer(settings)
+    merge(table, layer.table)
+    try:
+        return RunConfig.model_validate(table)
+    except ValidationError as error:
+        raise told(error, [layer]) from None
 
 
 def _config(reference: str, settings: Sequence[str]) -> RunConfig:

@@ -16,9 +16,9 @@ import click
 
 from ecotui import headless, session, storage
 from ecotui.config_file import load_config
-from ecotui.errors import UsageError
+from ecotui.errors import EcoError, UsageError
 from ecotui.examination_text import examination_lines
-from ecotui.jobs import DiagnoseJob, PreflightJob
+from ecotui.jobs import DiagnoseJob
 from ecotui.narration import remarks
 from ecotui.paths import RunDir, choose_runs_dir, expanded
 from ecotui.preflight_text import preflight_lines
@@ -125,25 +125,38 @@ def preflight(
 ) -> int:
     """Check what a config asks for; exit code 0, 5 (environment) or 3 (data or model).
 
+    What was found stays in a folder of its own under `preflight` in the runs directory.
+
     Raises:
         UsageError: No such config, or one that is not valid.
     """
     loaded = load_config(reference, settings)
     folder = choose_runs_dir(runs_dir)
     is_new = not folder.exists()
-    made = storage.create_job(PreflightJob(), folder, loaded.config)
+    made = storage.create_preflight(loaded, folder)
     try:
         again = [part for setting in settings for part in ("--set", setting)]
         command = shlex.join(["ecotui", "--headless", reference, *again])
         sound = f"ready to train: {visible(command)}"
         style = _told_at_the_end(as_json=as_json)
-        return _follow(made, style, lambda state: preflight_lines(state, sound))
+        apply = shlex.join(["ecotui", "config", "apply", os.fspath(made.path), reference])
+        return _follow(made, style, lambda state: preflight_lines(state, sound, apply))
     finally:
-        if made.path.exists():
-            storage.remove(made)
+        if made.path.exists() and not made.preflight.is_file():
+            storage.remove(made)  # It came to an end before anything was looked at.
+        _forget_old(folder)
         if is_new:
             with contextlib.suppress(OSError):  # A run was begun there meanwhile.
                 folder.rmdir()
+
+
+def _forget_old(runs_dir: Path) -> None:
+    """Keep the number of preflights bounded; that an old one cannot be removed is only told."""
+    try:
+        storage.keep_newest_preflights(runs_dir)
+    except EcoError as error:
+        for line in error.lines():
+            click.echo(visible(line), err=True)
 
 
 def _follow(

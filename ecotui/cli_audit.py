@@ -10,7 +10,7 @@ from ecotui.cli_options import CONTEXT, json_option, runs_dir_option, set_option
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("data", metavar="DATA|CONFIG")
+@click.argument("data", metavar="DATA|CONFIG|RUN")
 @click.option("--recheck", is_flag=True, help="Read all photos again, also unchanged ones.")
 @click.option(
     "--exclude",
@@ -19,6 +19,7 @@ from ecotui.cli_options import CONTEXT, json_option, runs_dir_option, set_option
 )
 @click.option("--labels", is_flag=True, help="Look for doubtful labels, by a short training.")
 @click.option("--run", metavar="RUN", help="The same, with the best model of this run.")
+@click.option("--weights", metavar="FILE", help="The same, with the model and these weights.")
 @click.option("--output", metavar="FOLDER", help="Keep all findings and previews there.")
 @set_option
 @runs_dir_option
@@ -29,6 +30,7 @@ def audit(
     exclude: str | None,
     labels: bool,
     run: str | None,
+    weights: str | None,
     output: str | None,
     settings: Sequence[str],
     runs_dir: str | None,
@@ -38,6 +40,6 @@ def audit(
     from ecotui import audit_verbs
 
     asked = audit_verbs.Asked(
-        recheck=recheck, exclude=exclude, labels=labels, run=run, output=output
+        recheck=recheck, exclude=exclude, labels=labels, run=run, weights=weights, output=output
     )
     return audit_verbs.audit(data, settings, runs_dir, asked, as_json=as_json)

@@ -42,6 +42,28 @@ def config_schema() -> int:
     return config_verbs.schema()
 
 
+@config.command("apply", context_settings=CONTEXT)
+@click.argument("fragment")
+@click.argument("config")
+def config_apply(fragment: str, config: str) -> int:
+    """Put the settings of FRAGMENT, such as a run's plan.toml, into CONFIG; a copy is kept.
+
+    FRAGMENT is a TOML file, or the folder of a run or a preflight.
+    """
+    from ecotui import config_verbs
+
+    return config_verbs.apply(fragment, config)
+
+
+@config.command("undo", context_settings=CONTEXT)
+@click.argument("config")
+def config_undo(config: str) -> int:
+    """Give CONFIG back what it was before `config apply`; once more redoes it."""
+    from ecotui import config_verbs
+
+    return config_verbs.undo(config)
+
+
 @config.command("init", context_settings=CONTEXT)
 @click.option("--data", required=True, metavar="FOLDER", help="The photos to train on.")
 @click.option("--output", metavar="FILE", help="Config to write. [FOLDER's name].toml")

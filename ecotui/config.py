@@ -238,7 +238,8 @@ class PreflightConfig(Section):
     """Names of checks or parts to leave out; docs/preflight.md has them all. `plan`: nothing is
     measured of what the run will take."""
     accept: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Names of checks whose warnings are accepted: they are told as notes. An error cannot be."""
+    """Names of checks, or of kinds of findings of the audit, whose warnings are accepted: they
+    are told as notes. An error cannot be."""
 
     @property
     def plans(self) -> bool:

@@ -74,8 +74,8 @@ def load_config(
     layers = []
     personal = user_config() if user_file is None else user_file
     if is_file(personal):
-        layers.append(_read_layer(personal))
-    layers.append(_read_layer(path))
+        layers.append(read_layer(personal))
+    layers.append(read_layer(path))
     layers.append(settings_layer(settings))
     merged: Table = {}
     for layer in layers:
@@ -143,7 +143,7 @@ def parse_file(path: Path) -> RunConfig:
     Raises:
         UsageError: The file is missing or not a valid configuration.
     """
-    layer = _read_layer(path)
+    layer = read_layer(path)
     try:
         return RunConfig.model_validate(layer.table)
     except ValidationError as error:
@@ -177,7 +177,12 @@ def _without_none(table: Mapping[str, Any]) -> Table:
     }
 
 
-def _read_layer(path: Path) -> Layer:
+def read_layer(path: Path) -> Layer:
+    """Return what a TOML file sets, the paths in it made absolute.
+
+    Raises:
+        UsageError: It cannot be read, or is not TOML.
+    """
     label = visible(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

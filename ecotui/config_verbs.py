@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from ecotui import headless, session, storage
+from ecotui import config_patch, headless, session, storage
 from ecotui.config import DEMO_PREFIX, RunConfig
 from ecotui.config_file import load_config, to_documented_toml
 from ecotui.errors import ExitCode, UsageError
@@ -64,6 +65,35 @@ def validate(reference: str, settings: Sequence[str]) -> int:
 def schema() -> int:
     """Print the JSON schema of configurations."""
     click.echo(json.dumps(RunConfig.model_json_schema(), indent=2))
+    return ExitCode.DONE
+
+
+def apply(fragment: str, reference: str) -> int:
+    """Put the settings of a TOML file into a config, and say what was changed.
+
+    Raises:
+        UsageError: A shipped config, no such file, or settings that make no valid config.
+    """
+    applied = config_patch.apply_fragment(reference, fragment)
+    if not applied.changes:
+        click.echo(f"{visible(applied.path)} has these settings already; nothing was changed")
+        return ExitCode.DONE
+    for change in applied.changes:
+        old = visible(change.old) or "not set"
+        click.echo(f"{visible(change.key)}: {old} -> {visible(change.new)}")
+    click.echo(f"written: {visible(applied.path)}; as it was: {visible(applied.backup)}")
+    click.echo(f"to undo: {visible(shlex.join(['ecotui', 'config', 'undo', reference]))}")
+    return ExitCode.DONE
+
+
+def undo(reference: str) -> int:
+    """Give a config back what it was before settings were put into it.
+
+    Raises:
+        UsageError: There is nothing to undo.
+    """
+    path = config_patch.undo(reference)
+    click.echo(f"written: {visible(path)}, as it was before; the same command redoes it")
     return ExitCode.DONE
 
 

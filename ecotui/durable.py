@@ -49,15 +49,20 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Write a file so that it holds the old content or the new one, whatever happens.
+
+    Args:
+        path: Of the file.
+        content: Of the file.
+        mode: Rights, less the process's mask.
 
     Raises:
         OSError: It cannot be written; the old one stands.
     """
     writing = path.with_name(f".tmp-{path.name}-{secrets.token_hex(4)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(writing, flags, 0o644)
+    descriptor = os.open(writing, flags, mode)
     try:
         try:
             view = memoryview(content)

@@ -12,6 +12,7 @@ The loop in pseudocode, each event at its place:
     StageStarted("preflight"), CheckReported ..., PreviewWritten ..., PlanProposed, StageFinished
                                             what is no pass as it is found, passes at the end,
                                             the four sentences that sum them up first
+    PreflightRecorded                       where all of it is kept, and what was left out
     StageStarted("train")
         for each epoch:
             EpochStarted

@@ -5,28 +5,39 @@ from __future__ import annotations
 import json
 import tomllib
 
-from ecotui.plans import AuditExample, AuditFinished, AuditReported, PlanProposed
+from ecotui.plans import (
+    AuditExample,
+    AuditFinished,
+    AuditReported,
+    PlanProposed,
+    PreflightRecorded,
+)
 from ecotui.run_state import RunState
-from ecotui.text import bytes_size, counted, duration, visible
+from ecotui.text import bytes_size, counted, duration, percent, visible
 
 MAX_SHOWN = 3
 """Examples of a finding that are told; the file of the audit has all."""
 
 
-def foresight_lines(event: AuditReported | AuditFinished | PlanProposed) -> list[str]:
-    """Return what to say about a finding of the audit, its end, or the plan."""
+def foresight_lines(
+    event: AuditReported | AuditFinished | PlanProposed | PreflightRecorded,
+) -> list[str]:
+    """Return what to say about a finding of the audit, its end, the plan, or what was left out."""
     match event:
         case AuditReported():
             return _finding(event)
         case AuditFinished():
             known = event.num_files - event.num_read
             spared = f", {known:,} unchanged since the last time" if known else ""
+            rest = f", {event.num_left_out:,} not looked at" if event.num_left_out else ""
             return [
                 f"audit: {counted(event.num_files, 'photo')} looked at in "
-                f"{duration(event.seconds)}{spared}"
+                f"{duration(event.seconds)}{spared}{rest}"
             ]
         case PlanProposed():
             return _plan(event)
+        case PreflightRecorded():
+            return [f"not looked at: {sentence}" for sentence in event.shortened]
 
 
 def settings_lines(plan: PlanProposed | None) -> list[str]:
@@ -105,8 +116,13 @@ def audit_lines(state: RunState) -> list[str]:
 def _plan(event: PlanProposed) -> list[str]:
     lines = []
     if event.run_seconds is not None and event.epoch_seconds is not None:
+        spread = event.spread_fraction
+        within = (
+            "" if spread is None else f"; steps lay within {percent(spread, 0)} of their median"
+        )
         lines.append(
-            f"plan: {duration(event.epoch_seconds)} an epoch, {duration(event.run_seconds)} in all"
+            f"plan: {duration(event.epoch_seconds)} an epoch, {duration(event.run_seconds)} in "
+            f"all{within}"
         )
     if event.peak_memory_bytes is not None:
         limit = event.memory_limit_bytes

@@ -174,9 +174,9 @@ class _Follower:
     def _end(self) -> ExitCode:
         ending = self._state.ending
         is_gone = isinstance(ending, RunFailed) and ending.discard
-        is_told = self._closing is not None and any(
-            check.verdict == "fail" for check in self._state.checks
-        )
+        verdicts = {check.verdict for check in self._state.checks}
+        verdicts |= {finding.verdict for finding in self._state.outlook.findings}
+        is_told = self._closing is not None and "fail" in verdicts
         if self._owner and is_gone and not is_told:
             self._printer.close()
             raise as_error(self._state)

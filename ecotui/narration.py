@@ -39,7 +39,7 @@ from ecotui.events import (
 from ecotui.foresight_text import foresight_lines
 from ecotui.healing import IncidentRecorded, RunRolledBack
 from ecotui.healing_text import care_lines
-from ecotui.plans import AuditFinished, AuditReported, PlanProposed
+from ecotui.plans import AuditFinished, AuditReported, PlanProposed, PreflightRecorded
 from ecotui.state import RunState, StageProgress
 from ecotui.text import bytes_size, counted, duration, listed, number, percent, sentence
 
@@ -93,7 +93,7 @@ def remarks(event: AnyEvent, state: RunState) -> list[str]:  # noqa: PLR0912
             return [f"step {event.number}: {shlex.join(event.argv)}"]
         case RepairSaid():
             return [f"  | {event.line}"]
-        case AuditReported() | AuditFinished() | PlanProposed():
+        case AuditReported() | AuditFinished() | PlanProposed() | PreflightRecorded():
             return foresight_lines(event)
         case IncidentRecorded() | RunRolledBack():
             return care_lines(event)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from ecotui.plans import AuditFinished, AuditReported, Foresight, PlanProposed, PreviewWritten
+from ecotui.plans import (
+    AuditFinished,
+    AuditReported,
+    Foresight,
+    PlanProposed,
+    PreflightRecorded,
+    PreviewWritten,
+)
 
 MAX_FINDINGS = 64
 MAX_EXAMPLES = 12
@@ -21,12 +28,14 @@ class Outlook:
         audit: How the audit went; None until it is over.
         previews: What the transforms make of photos, at most 32.
         plan: What the run will take; None until it is known.
+        record: Where all of it is kept, and what was left out; None until preflight is over.
     """
 
     findings: tuple[AuditReported, ...] = ()
     audit: AuditFinished | None = None
     previews: tuple[PreviewWritten, ...] = ()
     plan: PlanProposed | None = None
+    record: PreflightRecorded | None = None
 
 
 def foreseen(outlook: Outlook, event: Foresight) -> Outlook:
@@ -42,5 +51,7 @@ def foreseen(outlook: Outlook, event: Foresight) -> Outlook:
             return replace(outlook, previews=(*outlook.previews, event)[-MAX_PREVIEWS:])
         case PlanProposed():
             return replace(outlook, plan=event)
+        case PreflightRecorded():
+            return replace(outlook, record=event)
         case _ as never:
             assert_never(never)

@@ -23,6 +23,8 @@ RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RUNS_DIR_VARIABLE = "ECOTUI_RUNS_DIR"
 JOBS_FOLDER = ".jobs"
 """Holds the directories of short jobs (export, describe) inside a runs directory."""
+PREFLIGHTS_FOLDER = "preflight"
+"""Holds the directories of preflights without a run inside a runs directory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class AuditFinished(Event):
     seconds: float
     file: str
     """All findings, relative to the run."""
+    num_left_out: int = 0
+    """Photos that there was no time to look at, spread over the data set."""
 
 
 class PreviewWritten(Event):
@@ -109,7 +111,25 @@ class PlanProposed(Event):
     """What was decided, and what was left out for lack of time, a sentence each."""
     seconds: float = 0.0
     """That measuring took."""
+    spread_fraction: float | None = None
+    """How far the timed steps lay from their median, 0 upwards; null where one was timed."""
 
 
-Foresight = AuditReported | AuditFinished | PreviewWritten | PlanProposed
+class PreflightRecorded(Event):
+    """Preflight is over, and all that it found is on the disk."""
+
+    kind: Literal["preflight_recorded"] = "preflight_recorded"
+    file: str
+    """All verdicts, relative to the run."""
+    folder: str
+    """Absolute path of the run: previews and plan lie there as well."""
+    level: Literal["quick", "full"]
+    seconds: float
+    """That audit, checks and plan took together."""
+    budget_seconds: float
+    shortened: tuple[str, ...] = ()
+    """What was sampled or left out for lack of time and how to have it whole, a sentence each."""
+
+
+Foresight = AuditReported | AuditFinished | PreviewWritten | PlanProposed | PreflightRecorded
 """What is known of a run before it begins."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ecotui.audit_categories import CATEGORIES
 from ecotui.errors import UsageError
 from ecotui.text import listed, nearest, visible
 
@@ -62,17 +63,22 @@ PARTS = ("audit", "plan", "previews")
 """Parts of preflight that give no verdict of this kind, and can be left out as well."""
 
 
-def check_known(names: Iterable[str], key: str) -> None:
+ACCEPTABLE = ("files", "plan_disk", "plan_memory", *(each.name for each in CATEGORIES))
+"""Verdicts of the parts: their warnings can be accepted by name as those of checks can."""
+
+
+def check_known(names: Iterable[str], key: str, more: Sequence[str] = ()) -> None:
     """Check that checks or parts of these names exist.
 
     Args:
         names: As the person gave them.
         key: The setting that they stand in.
+        more: Further names that it may hold.
 
     Raises:
         UsageError: One does not.
     """
-    known = (*CHECKS, *PARTS)
+    known = (*CHECKS, *PARTS, *more)
     for name in names:
         if name not in known:
             close = nearest(name, known)

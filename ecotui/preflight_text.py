@@ -11,12 +11,12 @@ from ecotui.examination_text import finding_lines, report_lines
 from ecotui.foresight_text import foresight_lines, settings_lines
 from ecotui.state import RunState
 from ecotui.summary import verdict_lines
-from ecotui.text import visible
+from ecotui.text import duration, visible
 
 _RANKS = {"fail": 0, "warn": 1, "note": 2, "pass": 3}
 
 
-def preflight_lines(state: RunState, sound: str) -> list[str]:
+def preflight_lines(state: RunState, sound: str, apply: str = "") -> list[str]:
     """Return all that a person should know of a preflight, and at the end how it ended.
 
     A check that passed and is summed up by another one is passed over.
@@ -24,6 +24,7 @@ def preflight_lines(state: RunState, sound: str) -> list[str]:
     Args:
         state: Of the job.
         sound: What to say where nothing failed.
+        apply: Command that puts the settings proposed into the config; empty for none.
     """
     environment = [check for check in state.checks if check.layer == 1]
     lines: list[str] = []
@@ -44,8 +45,27 @@ def preflight_lines(state: RunState, sound: str) -> list[str]:
         lines += by_rank[rank]
     if state.outlook.plan is not None:
         lines += _safe(foresight_lines(state.outlook.plan))
-        lines += settings_lines(state.outlook.plan)
-    return [*lines, *verdict_lines(state, sound)]
+        settings = settings_lines(state.outlook.plan)
+        lines += [*settings, f"# or: {visible(apply)}"] if settings and apply else settings
+    return [*lines, *_recorded(state), *verdict_lines(state, sound)]
+
+
+def _recorded(state: RunState) -> list[str]:
+    """Tell what there was no time for, how long the rest took, and where all of it is kept."""
+    record, plan = state.outlook.record, state.outlook.plan
+    if record is None:
+        return []
+    lines = _safe(foresight_lines(record))
+    lines.append(
+        f"checked in {duration(record.seconds)} of the {duration(record.budget_seconds)} that "
+        "preflight.budget_seconds allows"
+    )
+    kept = [record.file]
+    kept += [] if state.outlook.audit is None else [state.outlook.audit.file]
+    kept += ["previews/"] if state.outlook.previews else []
+    kept += ["plan.toml"] if plan is not None and plan.settings else []
+    lines.append(f"kept in {visible(record.folder)}: {', '.join(map(visible, kept))}")
+    return lines
 
 
 def _safe(lines: Iterable[str]) -> list[str]:

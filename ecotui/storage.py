@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 from ecotui import lock
 from ecotui.durable import sync_folder, write_whole
 from ecotui.errors import EcoError, UsageError
-from ecotui.paths import JOBS_FOLDER, RunDir, new_run_id
+from ecotui.paths import JOBS_FOLDER, PREFLIGHTS_FOLDER, RunDir, list_runs, new_run_id
 from ecotui.text import visible
+
+KEPT_PREFLIGHTS = 20
+"""Preflights without a run that stay in a runs directory; each takes about half a megabyte."""
 
 if TYPE_CHECKING:  # Whoever only watches a run makes no directory, and needs no configuration.
     from ecotui.config import RunConfig
@@ -54,6 +57,34 @@ def create_job(job: Job, runs_dir: Path, config: RunConfig | None = None) -> Run
 
         files["config.toml"] = to_toml(config)
     return _create(runs_dir / JOBS_FOLDER, new_run_id(job.kind), files)
+
+
+def create_preflight(loaded: LoadedConfig, runs_dir: Path) -> RunDir:
+    """Make the directory of a preflight without a run, under `preflight` in a runs directory.
+
+    Raises:
+        UsageError: The runs directory cannot be written; nothing is left behind.
+    """
+    from ecotui.config_file import to_toml
+    from ecotui.jobs import PreflightJob
+
+    files = {"config.toml": to_toml(loaded.config), "job.json": _job_text(PreflightJob())}
+    return _create(runs_dir / PREFLIGHTS_FOLDER, new_run_id(loaded.name), files)
+
+
+def keep_newest_preflights(runs_dir: Path, count: int = KEPT_PREFLIGHTS) -> None:
+    """Remove all preflights of a runs directory but the newest ones and those under way.
+
+    Args:
+        runs_dir: Where runs are kept.
+        count: How many stay.
+
+    Raises:
+        EcoError: One cannot be removed.
+    """
+    for old in list_runs(runs_dir / PREFLIGHTS_FOLDER)[count:]:
+        if old.job.is_file() and not old.path.is_symlink() and not lock.is_held(old.lock):
+            remove(old)
 
 
 def check_deletable(run: RunDir) -> None:
@@ -116,7 +147,7 @@ def _create(folder: Path, run_id: str, files: dict[str, str]) -> RunDir:
 
 
 def remove(run: RunDir) -> None:
-    """Remove a run directory, first from sight, and `.jobs` with its last job.
+    """Remove a run directory, first from sight, and the folder of jobs with its last one.
 
     Raises:
         EcoError: It cannot be removed.
@@ -132,7 +163,7 @@ def remove(run: RunDir) -> None:
             "a directory that this user may remove",
             "check its owner and permissions",
         ) from None
-    if run.path.parent.name == JOBS_FOLDER:
+    if run.path.parent.name in (JOBS_FOLDER, PREFLIGHTS_FOLDER):
         with contextlib.suppress(OSError):  # Other jobs are still in it.
             run.path.parent.rmdir()
 

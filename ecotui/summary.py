@@ -98,6 +98,7 @@ def verdict_lines(state: RunState, sound: str) -> list[str]:
         return [f"{counted(len(failures), 'check')} failed"]
     if isinstance(ending, RunFinished):
         warnings = sum(check.verdict == "warn" for check in state.checks)
+        warnings += sum(finding.verdict == "warn" for finding in state.outlook.findings)
         return [f"{sound}; {counted(warnings, 'warning')}" if warnings else sound]
     if isinstance(ending, RunStopped):
         return [f"stopped: {visible(ending.reason)}; not everything was checked"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ecotui.audit_verbs import exclusion_lines
-from ecotui.errors import EcoError, ExitCode
+from ecotui import audit_verbs
+from ecotui.audit_verbs import Asked, exclusion_lines
+from ecotui.config import RunConfig
+from ecotui.config_file import parse_file
+from ecotui.errors import EcoError, ExitCode, UsageError
 from ecotui.events import event_adapter
 from ecotui.foresight_text import audit_lines
+from ecotui.jobs import AuditJob
+from ecotui.paths import RunDir
 from ecotui.plans import AuditExample, AuditFinished, AuditReported
 from ecotui.state import RunState, fold
 
@@ -124,3 +130,64 @@ def test_the_worst_is_told_first_and_what_is_fine_in_one_line() -> None:
     assert lines[1] == "  a.png = b.png (train and val)"
     assert "note: 1 photo: dark photos" in lines
     assert lines[-1] == "pass: 1 other kind of fault looked for and not found"
+
+
+@pytest.fixture
+def asked_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[AuditJob, RunConfig]]:
+    """What an engine would be asked for."""
+    asked: list[tuple[AuditJob, RunConfig]] = []
+
+    def show(made: RunDir, *, as_json: bool) -> ExitCode:
+        asked.append((AuditJob.model_validate_json(made.job.read_bytes()), parse_file(made.config)))
+        return ExitCode.DONE
+
+    monkeypatch.setattr(audit_verbs, "_show", show)
+    return asked
+
+
+def test_of_a_run_the_data_are_audited_and_its_best_model_judges(
+    photos: Path, tmp_path: Path, asked_of_the_engine: list[tuple[AuditJob, RunConfig]]
+) -> None:
+    run = RunDir(tmp_path / "runs" / "mine-20261126-055546-3f4e")
+    run.path.mkdir(parents=True)
+    run.job.write_text('{"kind":"train"}')
+    for path in (run.config, run.resolved):
+        path.write_text(f'[data]\nroot = "{photos}"\n[model]\nname = "test_resnet"\n')
+    runs_dir = str(tmp_path / "runs")
+    for reference in ("mine-2026", "latest", str(run.path)):
+        audit_verbs.audit(reference, (), runs_dir, Asked(), as_json=False)
+        job, config = asked_of_the_engine.pop()
+        assert job.labels
+        assert job.run_path == str(run.path)
+        assert config.data.root == str(photos)
+        assert config.model.name == "test_resnet"
+    weights = tmp_path / "own.safetensors"
+    audit_verbs.audit("latest", (), runs_dir, Asked(weights=str(weights)), as_json=False)
+    job, config = asked_of_the_engine.pop()
+    assert (job.labels, job.run_path) == (True, None)
+    assert config.model.weights == str(weights)
+    with pytest.raises(UsageError, match="no config"):
+        audit_verbs.audit("absent", (), runs_dir, Asked(), as_json=False)
+
+
+def test_weights_judge_the_labels_of_a_folder(
+    photos: Path, tmp_path: Path, asked_of_the_engine: list[tuple[AuditJob, RunConfig]]
+) -> None:
+    weights = tmp_path / "own.safetensors"
+    audit_verbs.audit(str(photos), (), None, Asked(weights=str(weights)), as_json=False)
+    ((job, config),) = asked_of_the_engine
+    assert job.labels
+    assert config.model.weights == str(weights)
+
+
+def test_a_missing_class_is_told_with_its_remedy_and_exit_code_3(
+    photos: Path, tmp_path: Path
+) -> None:
+    for split in ("train", "val"):
+        shutil.copytree(photos, tmp_path / "split" / split)
+    shutil.rmtree(tmp_path / "split" / "val" / "red")
+    shown = run_cli("audit", str(tmp_path / "split"), cwd=tmp_path)
+    assert shown.returncode == ExitCode.PREFLIGHT, shown.stderr
+    assert "1 class is missing in a split: 'red' (val)" in shown.stdout
+    assert "move some of their photos to that split" in shown.stdout
+    assert "copies, to the byte, in different classes" in shown.stdout

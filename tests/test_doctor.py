@@ -233,7 +233,24 @@ def test_preflight_says_the_four_lines_and_trains_nothing(place: Path) -> None:
     assert tuple(lines[:4]) == FOUR_LINES
     assert any(line.startswith("plan: ") for line in lines[4:-1])
     assert lines[-1].startswith("ready to train: ecotui --headless tiny.toml --set train.epochs=3")
-    assert entries(place) == ["photos", "tiny.toml"]
+    assert entries(place) == ["photos", "runs", "tiny.toml"]
+
+
+def test_what_a_preflight_found_is_kept_and_said_where(place: Path) -> None:
+    done = ecotui("preflight", "tiny.toml", "--json")
+    assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    (recorded,) = (event for event in events if event["kind"] == "preflight_recorded")
+    folder = Path(recorded["folder"])
+    assert folder.parent == place / "runs" / "preflight"
+    assert folder.name.startswith("tiny-")
+    assert json.loads((folder / recorded["file"]).read_bytes())["checks"]
+    pictures = [event["path"] for event in events if event["kind"] == "preview_written"]
+    assert pictures
+    assert all((folder / path).is_file() for path in pictures)
+    assert f"kept in {folder}: preflight.json, previews/" in done.stderr
+    # It is no run.
+    assert folder.name not in ecotui("runs").stdout
 
 
 def test_preflight_where_the_data_are_not_there_is_told_in_three_lines(place: Path) -> None:

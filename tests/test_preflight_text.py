@@ -9,10 +9,11 @@ import pytest
 from ecotui.errors import UsageError
 from ecotui.events import CheckReported, RunFinished, StageStarted
 from ecotui.narration import progress, remarks
-from ecotui.plans import AuditReported
-from ecotui.preflight_register import CHECKS, PARTS, SUMMARIES, check_known
+from ecotui.plans import AuditReported, PreflightRecorded, PreviewWritten
+from ecotui.preflight_register import ACCEPTABLE, CHECKS, PARTS, SUMMARIES, check_known
 from ecotui.preflight_text import preflight_lines
 from ecotui.state import RunState, fold
+from tests.test_foresight_text import plan
 
 SOUND = "ready to train: ecotui"
 
@@ -39,7 +40,7 @@ def lines_of(*found: Any) -> list[str]:
     state = RunState()
     for event in (*found, ended):
         state = fold(state, event)
-    return preflight_lines(state, SOUND)
+    return preflight_lines(state, SOUND, "ecotui config apply HERE")
 
 
 def test_when_all_is_well_what_passed_stands_first_and_its_parts_are_passed_over() -> None:
@@ -78,6 +79,37 @@ def test_otherwise_the_worst_stands_first() -> None:
     assert lines[1:3] == ["  expected: something better", "  to fix: --set key=value"]
 
 
+def test_what_was_left_out_what_it_took_and_where_it_is_kept_come_last() -> None:
+    recorded = PreflightRecorded(
+        file="preflight.json",
+        folder="/runs/preflight/mine\x1b",
+        level="full",
+        seconds=121.0,
+        budget_seconds=120.0,
+        shortened=("audit: 9 of 10 photos. To look at all: ecotui audit CONFIG",),
+    )
+    picture = PreviewWritten(subject="val", path="previews/val-0.png", source="a/0.png")
+    lines = lines_of(check("transforms", "pass", 2), picture, plan(), recorded)
+    assert lines[0] == "pass: transforms was looked at"
+    assert lines[-5:] == [
+        "# or: ecotui config apply HERE",
+        "not looked at: audit: 9 of 10 photos. To look at all: ecotui audit CONFIG",
+        "checked in 2 min 01 s of the 2 min 00 s that preflight.budget_seconds allows",
+        "kept in /runs/preflight/mine\\e: preflight.json, previews/, plan.toml",
+        SOUND,
+    ]
+    assert remarks(recorded, RunState()) == lines[-4:-3]
+
+
+def test_warnings_of_the_audit_count_and_accepted_ones_do_not() -> None:
+    found = {
+        verdict: AuditReported(category=verdict, verdict=verdict, num_files=1, what="one")
+        for verdict in ("warn", "note")
+    }
+    assert lines_of(found["warn"])[-1] == f"{SOUND}; 1 warning"
+    assert lines_of(found["note"])[-1] == SOUND
+
+
 def test_a_broken_environment_is_told_whole() -> None:
     lines = lines_of(check("torch", "fail", 1), check("python", "pass", 1))
     assert [line for line in lines if not line.startswith(" ")] == [
@@ -107,6 +139,9 @@ def test_a_download_is_told_in_units_that_people_read() -> None:
 
 def test_names_are_known_or_refused_with_the_nearest() -> None:
     check_known([*CHECKS, *PARTS], "preflight.skip")
+    check_known(["few_photos", "files", "plan_disk"], "preflight.accept", ACCEPTABLE)
+    with pytest.raises(UsageError):
+        check_known(["few_photos"], "preflight.skip")
     with pytest.raises(UsageError) as caught:
         check_known(["labels", "gradient\x1b"], "preflight.accept")
     assert "preflight.accept" in caught.value.what

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,17 @@ import pytest
 from ecotui import storage
 from ecotui.config_file import LoadedConfig, parse_file
 from ecotui.errors import EcoError, UsageError
-from ecotui.jobs import JOB_ADAPTER, DescribeJob, TrainJob
+from ecotui.jobs import JOB_ADAPTER, DescribeJob, PreflightJob, TrainJob
 from ecotui.paths import RUN_ID_PATTERN, RunDir, list_runs
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from ecotui import lock
+held = lock.acquire(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
 
 Recorded = Callable[[str], RunDir]
 
@@ -31,6 +42,28 @@ def test_a_job_is_no_run_of_the_list(tmp_path: Path) -> None:
     assert list_runs(tmp_path) == []
     storage.remove(made)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_preflights_the_newest_are_kept_and_those_under_way(
+    loaded: LoadedConfig, tmp_path: Path
+) -> None:
+    made = [storage.create_preflight(loaded, tmp_path) for _ in range(5)]
+    for age, run in enumerate(made):
+        os.utime(run.config, (1_000 - age, 1_000 - age))
+    assert {run.path.parent for run in made} == {tmp_path / "preflight"}
+    assert JOB_ADAPTER.validate_json(made[0].job.read_bytes()) == PreflightJob()
+    assert list_runs(tmp_path) == []
+    (tmp_path / "preflight" / "of somebody else").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(made[3].lock)], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        storage.keep_newest_preflights(tmp_path, 2)
+        other.kill()
+    left = {run.run_id for run in list_runs(tmp_path / "preflight")}
+    assert left == {made[0].run_id, made[1].run_id, made[3].run_id}
+    assert (tmp_path / "preflight" / "of somebody else").is_dir()
 
 
 def test_a_place_that_cannot_be_written_is_told_and_left_as_it_was(

@@ -49,6 +49,7 @@ from ecotui.engine.train_state import Trainable
 from ecotui.engine.waiting import while_polling
 from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
 from ecotui.paths import RunDir
+from ecotui.preflight_register import ACCEPTABLE
 from ecotui.preflight_register import check_known as check_known_checks
 from ecotui.resolved_config import MeasuredSetting, ResolvedConfig, provisional, undecided
 from ecotui.text import visible
@@ -196,7 +197,7 @@ def assemble(
         )
     check_known(config.guards.silenced)
     check_known_checks(config.preflight.skip, "preflight.skip")
-    check_known_checks(config.preflight.accept, "preflight.accept")
+    check_known_checks(config.preflight.accept, "preflight.accept", ACCEPTABLE)
     resolved = _resolve(numbered, index, built, compute)
     parts = _join(resolved, index, built, compute)
     parts.undecided = undecided(config)

@@ -12,8 +12,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from ecotui.config import PreflightConfig
-from ecotui.engine.assembly import Parts
 from ecotui.engine.checks.augmentation import check_augmentation_strength
 from ecotui.engine.checks.batches import (
     check_class_mapping,
@@ -21,7 +19,6 @@ from ecotui.engine.checks.batches import (
     check_loader,
     check_validation_order,
 )
-from ecotui.engine.checks.budget import Budget
 from ecotui.engine.checks.colours import check_channel_order, check_normalisation
 from ecotui.engine.checks.evaluation import check_batch_of_one, check_evaluation
 from ecotui.engine.checks.finding import Finding, failed, noted, passed, summary_of
@@ -37,15 +34,16 @@ from ecotui.engine.checks.transforms import (
     check_output,
     check_samples,
 )
-from ecotui.engine.control import Control
 from ecotui.engine.emit import Emit, span
 from ecotui.errors import EcoError, ExitCode
-from ecotui.paths import RunDir
 from ecotui.preflight_register import CHECKS
 from ecotui.text import counted, listed, visible
 
 MAX_UNREADABLE_FRACTION = 0.20
 """Source: the founding notebook's limit for skipped data, above which it is bad."""
+
+
+MORE_TIME = "preflight.budget_seconds = 600 gives more time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +101,13 @@ ESSENTIAL = {"transforms": "transform_output", "first_batch": "finite_numbers"}
 """Without the verdict of this check, its layer is not said to have passed."""
 
 
-def preflight(
-    parts: Parts,
-    run: RunDir,
-    config: PreflightConfig,
-    control: Control,
-    emit: Emit,
-    *,
-    is_trained: bool = False,
-) -> None:
-    """Check transforms, first batches, model and loop; with level `full` every file, too.
+def preflight(material: Material, emit: Emit, record: Record) -> None:
+    """Check transforms, first batches, model and loop.
 
     Args:
-        parts: Of the run.
-        run: Where `preflight.json` and the previews are written.
-        config: What to check, and for how long.
-        control: Looked at between two pieces of work.
+        material: The run, what to check, and for how long.
         emit: Where the verdicts go.
-        is_trained: The state of a checkpoint has been restored.
+        record: Is given what was found; written to the run's `preflight.json`.
 
     Raises:
         EcoError: A check failed; exit code 3.
@@ -129,12 +116,7 @@ def preflight(
     Emits:
         StageStarted, StageAdvanced, StageFinished, CheckReported, PreviewWritten.
     """
-    if config.level == "off":
-        return
-    material = Material(
-        parts, run, config, control, Budget(config.budget_seconds), is_trained=is_trained
-    )
-    Examination(material, emit).run()
+    Examination(material, emit, record).run()
 
 
 class Examination:
@@ -143,12 +125,13 @@ class Examination:
     Args:
         material: The run.
         emit: Where the verdicts go.
+        record: Is given what was found.
     """
 
-    def __init__(self, material: Material, emit: Emit) -> None:
+    def __init__(self, material: Material, emit: Emit, record: Record) -> None:
         self._material, self._emit = material, emit
         self._config = material.config
-        self.record = Record(self._config.level, self._config.budget_seconds)
+        self.record = record
         self._found: dict[str, Finding] = {}
         self._out_of_time: list[str] = []
 
@@ -229,13 +212,18 @@ class Examination:
 
     def _tell(self) -> None:
         """State what passed, the four sentences that sum it up first."""
+        if num := self._material.num_unsampled:
+            done = len(self._material.all_samples)
+            self.record.shorten(
+                f"checks: {num} of the photos to be read one by one; {done} were. {MORE_TIME}"
+            )
         if self._out_of_time:
-            seconds = self._config.budget_seconds
+            names = listed(self._out_of_time, limit=20)
+            self.record.shorten(f"checks: {names}. {MORE_TIME}")
             self._take(
                 noted(
                     "budget",
-                    f"not looked at within {seconds:g} s: {listed(self._out_of_time, limit=20)}; "
-                    "--set preflight.budget_seconds=... gives more time",
+                    f"there was no time for {names}; --set preflight.budget_seconds=... gives more",
                     left_out=tuple(self._out_of_time),
                 ),
                 0.0,

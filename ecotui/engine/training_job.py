@@ -141,7 +141,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     """Do layers 1 to 3 of what `config.toml` asks for, without training."""
     config = parse_file(run.config)
     _diagnose_quickly(config, run.path.parent.parent, control, emit)
-    index = _read_data(config, control, emit)
+    index = _read_data(config, control, emit, run)
     from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
     from ecotui.engine.planning.deciding import decide  # noqa: PLC0415
     from ecotui.engine.readiness import check_readiness  # noqa: PLC0415
@@ -187,17 +187,32 @@ def _changed(
     return changed
 
 
-def _read_data(config: RunConfig, control: Control, emit: Emit) -> DataIndex:
+def _read_data(
+    config: RunConfig, control: Control, emit: Emit, examined: RunDir | None = None
+) -> DataIndex:
     """Read the data set, then load what works on it.
 
     The data come first: what is wrong with them shows without the seconds torch needs.
+
+    Args:
+        config: Of the run.
+        control: Looked at meanwhile.
+        emit: Where the facts go.
+        examined: Directory of a preflight, to which a class that is missing is a finding; None
+            for a training, to which it is a mistake of use.
     """
     from ecotui.engine.data.index import build_index  # noqa: PLC0415 - NumPy may be broken
 
     emit(SetupAdvanced(doing="reading the data set"))
+    lacks_classes = examined is not None
     index = while_polling(
-        lambda: build_index(config.data, config.train.seed), lambda: control.poll(0)
+        lambda: build_index(config.data, config.train.seed, lacks_classes=lacks_classes),
+        lambda: control.poll(0),
     )
+    if examined is not None:
+        from ecotui.engine.audit.audit_job import classes_stage  # noqa: PLC0415
+
+        classes_stage(config, index, examined, emit)
     emit(SetupAdvanced(doing="loading PyTorch and timm"))
     _import_libraries(control)
     return index

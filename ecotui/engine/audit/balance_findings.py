@@ -47,7 +47,12 @@ def _missing(index: DataIndex) -> Iterator[Finding]:
     if entries:
         names = listed((f"{_name(index, each)} ({each.split})" for each in entries), limit=5)
         count = counted(len(entries), "class is", "classes are")
-        yield Finding("missing_classes", entries, f"{count} missing in a split: {names}", 0)
+        # Without training photos nothing is learned, without validation photos nothing is
+        # known of it: a training refuses both.
+        is_refused = any(each.split != "test" for each in entries)
+        verdict: Verdict = "fail" if is_refused else "warn"
+        what = f"{count} missing in a split: {names}"
+        yield Finding("missing_classes", entries, what, 0, verdict)
 
 
 def _clashes(index: DataIndex) -> Iterator[Finding]:

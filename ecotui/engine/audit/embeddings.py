@@ -16,7 +16,8 @@ from ecotui.engine import checkpoint
 from ecotui.engine.audit.previews import small_picture
 from ecotui.engine.data.decode import decode
 from ecotui.engine.data.transforms import Transform, build_transforms
-from ecotui.engine.model import BuiltModel, build_model
+from ecotui.engine.model import BuiltModel, build_model, preset_of
+from ecotui.engine.published import cached
 from ecotui.errors import UsageError
 from ecotui.paths import RunDir
 from ecotui.text import visible
@@ -92,17 +93,22 @@ def backbone_of_run(path: Path) -> Backbone:
 
 
 def chosen_backbone(config: RunConfig, num_classes: int) -> Backbone | None:
-    """Return the configured model where it comes with weights of its own; None otherwise.
+    """Return the configured model where weights for it are at hand; None otherwise.
 
-    Published weights are not fetched here: an audit of labels must not wait for a download.
+    At hand are those of a local file, and published ones that were fetched before. None are
+    fetched here: an audit of labels must not wait for a download.
 
     Raises:
         UsageError: The model cannot be built.
     """
+    name, published = visible(config.model.name), None
     if config.model.weights is None:
-        return None
-    built = build_model(config.model, config.data, num_classes)
-    return Backbone(built, f"{visible(config.model.name)} with {visible(config.model.weights)}")
+        published = cached(preset_of(config.model.name)) if config.model.pretrained else None
+        if published is None:
+            return None
+    built = build_model(config.model, config.data, num_classes, published=published)
+    source = "its published weights" if published else visible(config.model.weights)
+    return Backbone(built, f"{name} with {source}")
 
 
 def plain_pictures(

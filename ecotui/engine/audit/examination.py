@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecotui.audit_categories import CORRUPT
+from ecotui.audit_categories import CATEGORIES, CORRUPT
 from ecotui.engine.audit.balance_findings import balance_findings
 from ecotui.engine.audit.duplicate_findings import duplicate_findings, exact_pairs, near_pairs
 from ecotui.engine.audit.file_findings import file_findings, outside_links
@@ -22,6 +22,7 @@ from ecotui.engine.audit.look_findings import (
 )
 from ecotui.engine.audit.report import Report, nothing_found
 from ecotui.engine.audit.report_file import write_findings
+from ecotui.engine.audit.sampled import OutOfTimeError, looked_at
 from ecotui.engine.audit.scan import Scan, scan
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.emit import Emit, span
@@ -34,6 +35,17 @@ MAX_UNREADABLE_FRACTION = 0.20
 
 MAX_QUICK_FILES = 100_000
 """Of more files the quick form does not even ask the file system: that takes over a second."""
+
+READING_SHARE = 0.7
+"""Of the time of an audit, for reading; the rest is for comparing."""
+
+AUDIT_WHOLE = "To look at all: ecotui audit CONFIG, or preflight.budget_seconds = 3600"
+
+BY_NAMES = frozenset({"missing_classes", "class_names", "few_photos", "class_balance"})
+"""Categories that are known without reading a photo."""
+
+ALL_BUT_NAMES = frozenset(each.name for each in CATEGORIES) - BY_NAMES
+NEAR_DUPLICATES = frozenset(each.name for each in CATEGORIES if each.name.startswith("near_"))
 
 MoreFindings = Callable[[DataIndex, Scan, Callable[[], None]], Sequence[Finding]]
 """Gives findings of another kind about photos that were read, such as doubtful labels.
@@ -51,6 +63,7 @@ class Wish:
         mean: That inputs are normalised by, R, G, B, 0 to 1.
         std: That inputs are normalised by.
         more: Further findings, worked out anew each time; None for none.
+        seconds: That it may take, about; what there is no time for is said. None for no limit.
     """
 
     max_pixels: int
@@ -58,6 +71,7 @@ class Wish:
     mean: tuple[float, ...] = EXPECTED_MEAN
     std: tuple[float, ...] = EXPECTED_STD
     more: MoreFindings | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +80,15 @@ class Audit:
 
     Attributes:
         events: Every finding.
-        num_files: Photos of the data set.
+        num_files: Photos that were looked at.
         num_unreadable: Those that training cannot read.
+        shortened: What there was no time for, a sentence each.
     """
 
     events: tuple[AuditReported, ...]
     num_files: int
     num_unreadable: int
+    shortened: tuple[str, ...] = ()
 
     @property
     def is_bad(self) -> bool:
@@ -100,6 +116,7 @@ def examine(
         OSError: The run directory cannot be written.
     """
     started = time.monotonic()
+    reading = None if wish.seconds is None else started + READING_SHARE * wish.seconds
     with span(emit, "audit", total=len(index.names), unit="photos") as stage:
         found = scan(
             index,
@@ -107,30 +124,37 @@ def examine(
             rechecks=wish.rechecks,
             poll=poll,
             advance=stage.advance,
+            is_over=None if reading is None else lambda: time.monotonic() >= reading,
         )
     key = key_of(index, found, f"{wish.mean} {wish.std}")
     events = None
     if found.is_same and wish.more is None:
         events = kept_report(found, key, run)
+    shortened: list[str] = []
     if events is None:
-        events = _worked_out(index, found, wish, run, emit, poll)
-        if wish.more is None:
+        end = None if wish.seconds is None else started + wish.seconds
+        events, shortened = _worked_out(index, found, wish, run, emit, poll, end)
+        if wish.more is None and not shortened:
             keep_report(found, key, run, events)
+    num_files = len(index.names) - found.num_left_out
     for event in events:
         emit(event)
     emit(
         AuditFinished(
-            num_files=len(index.names),
+            num_files=num_files,
             num_read=found.num_read,
             num_bytes=found.num_bytes,
             seconds=time.monotonic() - started,
             file=run.audit.name,
+            num_left_out=found.num_left_out,
         )
     )
-    return Audit(tuple(events), len(index.names), _num_unreadable(events))
+    return Audit(tuple(events), num_files, _num_unreadable(events), tuple(shortened))
 
 
-def glance(index: DataIndex, wish: Wish, emit: Emit, poll: Callable[[], None]) -> None:
+def glance(
+    index: DataIndex, wish: Wish, emit: Emit, poll: Callable[[], None]
+) -> list[AuditReported]:
     """State what is known without reading a photo: of names, links, and from earlier audits.
 
     Args:
@@ -138,6 +162,9 @@ def glance(index: DataIndex, wish: Wish, emit: Emit, poll: Callable[[], None]) -
         wish: What an earlier audit must have been asked for.
         emit: Where the facts go.
         poll: Called now and then; what it raises ends the work.
+
+    Returns:
+        What was stated.
 
     Emits:
         AuditReported for each category of which something is known.
@@ -150,8 +177,10 @@ def glance(index: DataIndex, wish: Wish, emit: Emit, poll: Callable[[], None]) -
         found += outside_links(known)
         found += [each for each in file_findings(known) if each.category in CORRUPT]
     report = Report(index, None, max_pixels=wish.max_pixels, poll=poll)
-    for event in report.events([each for each in found if each.verdict != "pass"]):
+    events = report.events([each for each in found if each.verdict != "pass"])
+    for event in events:
         emit(event)
+    return events
 
 
 def _worked_out(
@@ -161,15 +190,33 @@ def _worked_out(
     run: RunDir,
     emit: Emit,
     poll: Callable[[], None],
-) -> list[AuditReported]:
-    """Return findings that take looking at all photos together, and write them down."""
-    findings: list[Finding] = [*balance_findings(index), *file_findings(found)]
-    findings += look_findings(found.rows)
-    findings += normalisation(found.rows, wish.mean, wish.std)
-    emit(SetupAdvanced(doing="comparing the photos with one another"))
-    copies = exact_pairs(found.rows)
-    alike = near_pairs(index, found, copies, poll, max_pixels=wish.max_pixels)
-    findings += duplicate_findings(index, copies, alike)
+    end: float | None,
+) -> tuple[list[AuditReported], list[str]]:
+    """Return findings that take looking at all photos together, and write them down.
+
+    From the moment `end` on, in monotonic seconds, photos are compared no more. What there was
+    no time for comes back as well, a sentence each.
+    """
+    shortened: list[str] = []
+    whole, (index, found) = index, looked_at(index, found)
+    if found.num_left_out:
+        shortened.append(
+            f"audit: {found.num_left_out:,} of {len(whole.names):,} photos; those that were "
+            f"looked at are spread over the data set. {AUDIT_WHOLE}"
+        )
+    findings: list[Finding] = [*balance_findings(whole), *file_findings(found)]
+    unlooked = ALL_BUT_NAMES if whole.names and not index.names else frozenset[str]()
+    if not unlooked:
+        findings += look_findings(found.rows)
+        findings += normalisation(found.rows, wish.mean, wish.std)
+        emit(SetupAdvanced(doing="comparing the photos with one another"))
+        copies, alike = exact_pairs(found.rows), []
+        try:
+            alike = near_pairs(index, found, copies, _until(end, poll), max_pixels=wish.max_pixels)
+        except OutOfTimeError:
+            unlooked = NEAR_DUPLICATES
+            shortened.append(f"audit: near duplicates. {AUDIT_WHOLE}")
+        findings += duplicate_findings(index, copies, alike)
     if wish.more is not None:
         with span(emit, "labels", total=0, unit="steps") as stage:
 
@@ -179,8 +226,19 @@ def _worked_out(
 
             findings += wish.more(index, found, step)
     report = Report(index, run, max_pixels=wish.max_pixels, poll=poll)
-    write_findings(index, run.audit, findings)
-    return [*report.events(findings), *nothing_found(findings)]
+    write_findings(index, run.audit, findings, num_left_out=found.num_left_out)
+    return [*report.events(findings), *nothing_found(findings, unlooked)], shortened
+
+
+def _until(end: float | None, poll: Callable[[], None]) -> Callable[[], None]:
+    """Return what polls, and gives up from a moment on."""
+
+    def look() -> None:
+        poll()
+        if end is not None and time.monotonic() >= end:
+            raise OutOfTimeError
+
+    return look
 
 
 def _num_unreadable(events: Sequence[AuditReported]) -> int:

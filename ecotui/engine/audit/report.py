@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ecotui.audit_categories import BY_NAME, CATEGORIES
 from ecotui.engine.audit.findings import NOBODY, Entry, Finding, splits_of
@@ -89,9 +89,14 @@ def in_order(found: Sequence[Finding]) -> list[Finding]:
     return [by_name[each.name] for each in CATEGORIES if each.name in by_name]
 
 
-def nothing_found(found: Sequence[Finding]) -> list[AuditReported]:
-    """Return an event for each category that was looked for and of which there is none."""
-    present = {finding.category for finding in found}
+def nothing_found(found: Sequence[Finding], unlooked: Collection[str] = ()) -> list[AuditReported]:
+    """Return an event for each category that was looked for and of which there is none.
+
+    Args:
+        found: What was found.
+        unlooked: Categories that were not looked for.
+    """
+    present = {finding.category for finding in found} | {*unlooked}
     return [
         AuditReported(category=each.name, verdict="pass", num_files=0, what=f"no {each.title}")
         for each in CATEGORIES

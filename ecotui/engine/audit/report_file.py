@@ -23,13 +23,16 @@ FORMAT = 1
 """Of the file."""
 
 
-def write_findings(index: DataIndex, path: Path, found: Sequence[Finding]) -> None:
+def write_findings(
+    index: DataIndex, path: Path, found: Sequence[Finding], *, num_left_out: int = 0
+) -> None:
     """Write all findings, an entry at a time: there may be a million of them.
 
     Args:
-        index: The data set.
+        index: The photos that were looked at.
         path: Of the file; it is there whole or not at all.
         found: What was found, in any order.
+        num_left_out: Further photos, for which there was no time.
 
     Raises:
         OSError: It cannot be written.
@@ -42,6 +45,8 @@ def write_findings(index: DataIndex, path: Path, found: Sequence[Finding]) -> No
         "num_files": len(index.names),
         "num_classes": index.num_classes,
     }
+    if num_left_out:
+        head["num_left_out"] = num_left_out
     writing = path.with_name(f".tmp-{path.name}")
     with writing.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "findings": [')

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from ecotui.engine.audit.cache import Cache, Known, carried_over
 from ecotui.engine.audit.identity import identify
 from ecotui.engine.audit.looks import colour_figures, measure
 from ecotui.engine.audit.reading import Look, look
-from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Rows, Tiles, Trait
+from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Outcome, Rows, Tiles, Trait
 from ecotui.engine.data.index import DataIndex
 
 FILES_AT_ONCE = 32
@@ -35,6 +36,9 @@ COLOUR_SAMPLES = 512
 
 Decoding in colours costs a third more than in grey."""
 
+PATIENCE_SECONDS = 2.0
+"""Of a scan whose time is over, for the files that are being read."""
+
 _POLL_SECONDS = 0.1
 _NUMBER_OF_FORMAT = {name: number for number, name in enumerate(FORMATS)}
 
@@ -49,6 +53,7 @@ class Scan:
         remarks: What there is to say of single files, by sample id.
         num_read: Files that were read now.
         num_bytes: Of those.
+        num_left_out: Files that there was no time for: nothing is known of them.
         is_same: Whether every file is as an earlier audit knew it.
         cache: Where it is kept; None where that cannot be.
     """
@@ -58,11 +63,12 @@ class Scan:
     remarks: dict[int, str]
     num_read: int = 0
     num_bytes: int = 0
+    num_left_out: int = 0
     is_same: bool = False
     cache: Cache | None = None
 
 
-def scan(
+def scan(  # noqa: PLR0913
     index: DataIndex,
     *,
     max_pixels: int,
@@ -71,6 +77,7 @@ def scan(
     poll: Callable[[], None],
     advance: Callable[[int], None],
     threads: int | None = None,
+    is_over: Callable[[], bool] | None = None,
 ) -> Scan:
     """Read all files of a data set that have changed since the last time.
 
@@ -82,6 +89,8 @@ def scan(
         poll: Called ten times a second; what it raises ends the scan, what was read is kept.
         advance: Told how many more files are done.
         threads: That read; as many as there are processors when None.
+        is_over: Says when to read no more: what was read until then is spread over the data
+            set. None: all is read. Called in other threads, too.
     """
     rows = _row_file(len(index.names))
     identify(index.root, index.names, rows, poll)
@@ -103,12 +112,13 @@ def scan(
     if known is not None:
         _carry_over(found, known, places, sources)
     advance(len(places))
-    scanning = _Scanning(index, found, cache, max_pixels, poll, advance)
+    scanning = _Scanning(index, found, cache, max_pixels, poll, advance, is_over)
     scanning.run(_remaining(len(index.names), places), threads or available_threads())
     if known is not None and tiles_name and known.tiles_name != tiles_name:
         cache.forget_tiles(known.tiles_name)
     result = Scan(rows, tiles, found.remarks, scanning.num_read, scanning.num_bytes)
     result.cache = cache if tiles_name else None
+    result.num_left_out = int(np.count_nonzero(rows["outcome"] == Outcome.UNKNOWN))
     return result
 
 
@@ -202,8 +212,10 @@ class _Scanning:
         max_pixels: int,
         poll: Callable[[], None],
         advance: Callable[[int], None],
+        is_over: Callable[[], bool] | None,
     ) -> None:
         self._index, self._found, self._cache = index, found, cache
+        self._is_spread, self._is_over = is_over is not None, is_over or _never
         self._root = os.fsencode(index.root) + b"/"
         self._max_pixels, self._poll, self._advance = max_pixels, poll, advance
         self._colour_stride = _colour_stride(len(index.names))
@@ -216,6 +228,8 @@ class _Scanning:
         waiting: deque[tuple[NDArray[np.int64], Future[list[Look]]]] = deque()
         try:
             for chunk in self._chunks(remaining, threads):
+                if self._is_over():
+                    break
                 waiting.append((chunk, pool.submit(self._read, chunk)))
                 # A few chunks ahead: neither do threads wait, nor do pictures pile up.
                 if len(waiting) > 2 * threads:
@@ -227,22 +241,31 @@ class _Scanning:
             pool.shutdown(wait=False, cancel_futures=True)
             self._store()
 
-    def _chunks(self, remaining: NDArray[np.int64], threads: int) -> Iterator[NDArray[np.int64]]:
-        """Share files out: few at a time where they are large, and where the end is near."""
+    def _chunks(self, remaining: NDArray[np.int64], threads: int) -> list[NDArray[np.int64]]:
+        """Share files out: few at a time where they are large, and where the end is near.
+
+        In no order where the scan may be cut short: in order of the names it would know the
+        first classes only.
+        """
         ends = np.cumsum(self._found.rows["size"][remaining])
-        start = 0
+        chunks, start = [], 0
         while start < len(remaining):
             before = int(ends[start - 1]) if start else 0
             fitting = int(np.searchsorted(ends, before + BYTES_AT_ONCE, side="right")) - start
             share = -(-(len(remaining) - start) // (2 * threads))
             stop = start + max(1, min(FILES_AT_ONCE, fitting, share))
-            yield remaining[start:stop]
+            chunks.append(remaining[start:stop])
             start = stop
+        if self._is_spread:
+            random.Random(0).shuffle(chunks)
+        return chunks
 
     def _read(self, chunk: NDArray[np.int64]) -> list[Look]:
-        """Look at some files; runs in a thread."""
-        looks = []
+        """Look at some files, fewer where the time is over; runs in a thread."""
+        looks: list[Look] = []
         for sample_id in chunk.tolist():
+            if self._is_over():
+                break
             seen = look(
                 os.fsdecode(self._root + self._index.names.raw(sample_id)),
                 max_pixels=self._max_pixels,
@@ -271,19 +294,31 @@ class _Scanning:
 
     def _take(self, chunk: NDArray[np.int64], future: Future[list[Look]]) -> None:
         """Wait for some files and write down what was seen."""
-        while True:
-            self._poll()
-            try:
-                looks = future.result(timeout=_POLL_SECONDS)
-                break
-            except TimeoutError:
-                continue
+        looks = self._awaited(future)
+        chunk = chunk[: len(looks)]
+        if not looks:
+            return
         self._write(chunk, looks)
         self.num_read += len(looks)
         self.num_bytes += int(self._found.rows["size"][chunk].sum())
         self._advance(len(looks))
         if time.monotonic() >= self._store_due:
             self._store()
+
+    def _awaited(self, future: Future[list[Look]]) -> list[Look]:
+        """Return what a thread saw; nothing where a file never comes and the time is over."""
+        over_at: float | None = None
+        while True:
+            self._poll()
+            try:
+                return future.result(timeout=_POLL_SECONDS)
+            except TimeoutError:
+                if not self._is_over():
+                    continue
+            now = time.monotonic()
+            over_at = over_at or now
+            if now - over_at > PATIENCE_SECONDS:
+                return []
 
     def _write(self, ids: NDArray[np.int64], looks: Sequence[Look]) -> None:
         rows = self._found.rows
@@ -308,6 +343,10 @@ class _Scanning:
             self._found.tiles_name = ""
         now = time.monotonic()
         self._store_due = now + max(STORE_SECONDS, 20.0 * (now - started))
+
+
+def _never() -> bool:
+    return False
 
 
 def _colour_stride(count: int) -> int:

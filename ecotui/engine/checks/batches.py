@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ecotui.engine.checks.finding import Finding, failed, noted, passed
+from ecotui.engine.checks.finding import Finding, failed, noted, passed, warned
 from ecotui.engine.checks.material import EPOCH, Material, attended
 from ecotui.engine.data.dataset import Batch, Item, Sample
+from ecotui.engine.data.supervision import LoaderFaultError
 from ecotui.events import SplitName
 from ecotui.text import counted, visible
 
@@ -39,9 +40,26 @@ def check_loader(material: Material) -> list[Finding]:
                 seconds_needed=needed,
             )
         ]
-    with attended(parts, lambda: material.control.poll(0, is_waiting=True)):
+    patience = material.patience_seconds
+    first = max(patience, material.budget.left * MAX_LOADING_FRACTION / 2)
+    with (
+        attended(parts, lambda: material.control.poll(0, is_waiting=True), patience, first),
+        parts.train_loader.forgiving(),
+        parts.val_loader.forgiving(),
+    ):
         for split in SPLITS:
-            batch = _first(material, split)
+            try:
+                batch = _first(material, split)
+            except LoaderFaultError as error:
+                return [
+                    warned(
+                        "loader",
+                        f"the {split} loader gave up on its first batch: {error.what}",
+                        f"photos that come within {patience:.0f} s each",
+                        "look at the drive or the network; training waits longer for a photo "
+                        "(guards.loader_patience_seconds), and stops where none comes",
+                    )
+                ]
             if batch is None:
                 return [noted("loader", f"the {split} loader delivers no batch")]
             fault = _fault(material, split, batch)

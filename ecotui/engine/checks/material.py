@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,13 @@ from ecotui.text import visible
 
 NUM_SAMPLES = {"quick": 8, "full": 32}
 """Photos of each split that are looked at one by one."""
+
+PHOTO_SECONDS = 10.0
+"""A photo that takes longer to come counts as one that never does: slow network drives answer
+within a second or two, and a training waits longer before it gives one up."""
+
+SAMPLING_SHARE = 0.2
+"""Of the time left, that reading the samples of a split may take."""
 
 EPOCH = 0
 """Whose augmentation is looked at: the first one's."""
@@ -44,6 +51,7 @@ class Material:
         seconds_a_sample: Reading and transforming one took, on average.
         seconds_an_image: Scoring one took; 0 where none was scored.
         batches: The first one of each loader, where they were read.
+        num_unsampled: Photos that were to be samples, for which there was no time.
     """
 
     parts: Parts
@@ -57,6 +65,7 @@ class Material:
     seconds_a_sample: float = 0.0
     seconds_an_image: float = 0.0
     batches: dict[SplitName, Batch] = field(default_factory=dict)
+    num_unsampled: int = 0
 
     @property
     def image_size(self) -> int:
@@ -74,12 +83,19 @@ class Material:
 
     def dataset(self, split: SplitName) -> PhotoDataset:
         """Return a data set like the loader's, around the very same transform."""
-        return PhotoDataset(
+        dataset = PhotoDataset(
             self.parts.index,
             self.transform_of(split),
             seed=self.parts.config.train.seed if split == "train" else 0,
             max_pixels=self.parts.config.data.max_pixels,
         )
+        dataset.patience_seconds = self.patience_seconds
+        return dataset
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a photo may take to come: ten of them that never do still leave time."""
+        return min(PHOTO_SECONDS, max(1.0, 0.05 * self.budget.seconds))
 
     def name(self, sample_id: int) -> str:
         """Return the path of a photo, fit to be shown."""
@@ -98,10 +114,12 @@ class Material:
         ids = self.parts.index.splits[split]
         count = min(NUM_SAMPLES["full" if self.config.level == "full" else "quick"], len(ids))
         dataset, started = self.dataset(split), time.monotonic()
+        share = self.budget.left * SAMPLING_SHARE
         self.samples[split], self.failures[split] = [], []
         for sample_id in ids[np.linspace(0, len(ids) - 1, count).astype(np.int64)].tolist():
             self.poll()
-            if not self.budget.left and self.samples[split]:
+            is_over = time.monotonic() - started >= share
+            if is_over and (self.samples[split] or not self.budget.left):
                 break
             item = dataset[EPOCH, sample_id]
             if isinstance(item, Sample):
@@ -110,6 +128,7 @@ class Material:
                 failure = item.failure if isinstance(item, Replaced) else item
                 self.failures[split].append(failure)
         done = len(self.samples[split]) + len(self.failures[split])
+        self.num_unsampled += count - done
         self.seconds_a_sample = (time.monotonic() - started) / max(1, done)
 
     def affordable(self, count: int, passes: float, fraction: float) -> int:
@@ -131,11 +150,24 @@ class Material:
 
 
 @contextmanager
-def attended(parts: Parts, attend: Callable[[], None]) -> Iterator[None]:
-    """Have requests looked at while a loader is waited for."""
-    before = parts.supervision.attend
-    parts.supervision.attend = attend
+def attended(
+    parts: Parts, attend: Callable[[], None], patience_seconds: float, first_seconds: float
+) -> Iterator[None]:
+    """Have requests looked at while a loader is waited for, with less patience than a training.
+
+    Args:
+        parts: Of the run; its supervision is what it was afterwards.
+        attend: Called twice a second.
+        patience_seconds: Longest time for a photo.
+        first_seconds: The same before a worker's first batch.
+    """
+    own = parts.supervision
+    before = replace(own)
+    own.attend, own.in_process_seconds = attend, patience_seconds
+    own.patience_seconds = min(own.patience_seconds, patience_seconds)
+    own.first_patience_seconds = min(own.first_patience_seconds, first_seconds)
     try:
         yield
     finally:
-        parts.supervision.attend = before
+        for each in fields(before):
+            setattr(own, each.name, getattr(before, each.name))

@@ -51,7 +51,9 @@ def check_samples(material: Material) -> list[Finding]:
                 num_unusable=len(failures),
             )
         ]
-    return [passed("samples", f"{total} photos were read and transformed", num_photos=total)]
+    wanted = total + material.num_unsampled
+    of = f"{total} of {wanted}" if material.num_unsampled else f"{total}"
+    return [passed("samples", f"{of} photos were read and transformed", num_photos=total)]
 
 
 def check_image_size(material: Material) -> list[Finding]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.data import Dataset
 
+from ecotui.engine.data.arrival import reading_seconds
 from ecotui.engine.data.decode import DecodeError, decode
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.data.sampler import Key
@@ -132,10 +134,22 @@ class PhotoDataset(Dataset[Item]):
         self._replaces = replaces
         self._image_size = image_size
         self._left_out: dict[int, str] = {}
+        self.patience_seconds: float | None = None
+        """How long a file may take to come, where nobody watches over this process; None: as long
+        as it takes."""
 
     def leave_out(self, sample_id: int, reason: str) -> None:
         """Read a sample no more, in processes that are started from now on."""
         self._left_out[sample_id] = reason
+
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Forget, after a block, which samples were left out in it."""
+        before = dict(self._left_out)
+        try:
+            yield
+        finally:
+            self._left_out = before
 
     def __getitem__(self, key: Key) -> Item:
         """Return the sample, another one in its place, or why there is none."""
@@ -175,8 +189,11 @@ class PhotoDataset(Dataset[Item]):
         if sample_id in self._left_out:
             return Failure(sample_id, self._left_out[sample_id])
         place = (sample_id,) if asked_id == sample_id else (sample_id, asked_id)
+        path, patience = self._index.path_of(sample_id), self.patience_seconds
+        if patience is not None and reading_seconds(path, patience) is None:
+            return Failure(sample_id, f"reading it did not end within {patience:.0f} s")
         try:
-            image = decode(self._index.path_of(sample_id), max_pixels=self._max_pixels)
+            image = decode(path, max_pixels=self._max_pixels)
             with borrowed_randomness(derive_seed(self._seed, "augment", epoch, *place)):
                 image_CHW = self._transform(image)
         except DecodeError as error:

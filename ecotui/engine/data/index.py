@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -126,12 +126,13 @@ class DataIndex:
         return counts.astype(np.int64)
 
 
-def build_index(config: DataConfig, seed: int) -> DataIndex:
+def build_index(config: DataConfig, seed: int, *, lacks_classes: bool = False) -> DataIndex:
     """Read a data set: find its layout, its classes and its split.
 
     Args:
         config: Root, layout and fractions.
         seed: Of the run; decides the split where the data brings none.
+        lacks_classes: Classes may be missing in a split: it is to be looked at, not trained on.
 
     Raises:
         UsageError: The root or the layout is not one that can be trained on.
@@ -140,12 +141,18 @@ def build_index(config: DataConfig, seed: int) -> DataIndex:
     root = _root_of(config)
     listing = without_excluded(read_layout(root, config), config.exclude)
     listing.entries.sort(key=lambda entry: entry.name)
-    class_names = tuple(sorted({entry.label for entry in listing.entries}))
+    named = {entry.label for entry in listing.entries}
+    if lacks_classes and named:
+        named |= {folder.rpartition("/")[2] for folder in listing.empty_classes}
+        listing = replace(listing, empty_classes=())
+    class_names = tuple(sorted(named))
     check_classes(listing, root, class_names)
     number = {name: label for label, name in enumerate(class_names)}
     labels = np.array([number[entry.label] for entry in listing.entries], dtype=np.int64)
-    assigned, notes = _assigned(listing, labels, class_names, config, seed)
-    check_splits(assigned, labels, class_names)
+    check = (lambda *_: None) if lacks_classes else check_splittable
+    assigned, notes = _assigned(listing, labels, class_names, config, seed, check)
+    if not lacks_classes:
+        check_splits(assigned, labels, class_names)
     return DataIndex(
         root=listing.root,
         layout=listing.layout,
@@ -188,13 +195,14 @@ def _assigned(
     class_names: tuple[str, ...],
     config: DataConfig,
     seed: int,
+    check: Callable[[Listing, NDArray[np.int64], Sequence[str]], None],
 ) -> tuple[NDArray[np.str_], tuple[str, ...]]:
     """Return the split of each sample, and what was decided about it."""
     given = np.array([entry.split or "train" for entry in listing.entries], dtype="U5")
     if "val" in given:
         return given, ()
     pool = np.flatnonzero(given == "train")
-    check_splittable(listing, labels[pool], class_names)
+    check(listing, labels[pool], class_names)
     test_fraction = 0.0 if "test" in given else config.test_fraction
     given[pool] = stratified_split(
         labels[pool],

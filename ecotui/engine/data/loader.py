@@ -7,6 +7,7 @@ workers, nor on what becomes of them; nothing here draws from the process's own 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from ecotui.engine.data.dataset import (
@@ -126,6 +127,10 @@ class TrainLoader:
             num_replaced=batch.num_replaced + made.num_replaced,
         )
 
+    def forgiving(self) -> AbstractContextManager[None]:
+        """Forget, after a block, which samples workers were lost at in it."""
+        return self._supply.forgiving()
+
     def close(self) -> None:
         """End the workers, also in the middle of an epoch."""
         self._supply.close()
@@ -175,6 +180,10 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         return self._supply.read(iter(self._batches))
+
+    def forgiving(self) -> AbstractContextManager[None]:
+        """Forget, after a block, which samples workers were lost at in it."""
+        return self._supply.forgiving()
 
     def close(self) -> None:
         """End the workers, also in the middle of a pass."""

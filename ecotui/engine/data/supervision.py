@@ -71,6 +71,7 @@ class Supervision:
         tell: Called when a loader was started anew.
         rebuilds_left: In this series of faults.
         good_batches: Since the last fault.
+        in_process_seconds: How long a file may take where no worker reads it; None: for ever.
     """
 
     patience_seconds: float = 60.0
@@ -79,6 +80,7 @@ class Supervision:
     tell: Callable[[Rebuilt], None] = _unheard
     rebuilds_left: int = MAX_REBUILDS
     good_batches: int = 0
+    in_process_seconds: float | None = None
 
     def note_good(self) -> None:
         """Count a batch that came; enough of them end a series of faults."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from ecotui.engine.data.dataset import Batch, PhotoDataset, collate
 from ecotui.engine.data.pool import LoaderFault, WorkerPool
@@ -59,6 +60,7 @@ class Supply:
         self._patience = Patience(supervision)
         self._blame = Blame()
         self._owed, self._waited = 0, 0.0
+        self._num_healed = 0
         self._pool: WorkerPool | None = None
         self._is_fresh = True
         self._wanted: dict[int, list[Key]] = {}
@@ -85,6 +87,18 @@ class Supply:
         self._dataset.leave_out(sample_id, reason)
         if self._pool is not None:
             self._pool.leave_out(sample_id, reason)
+
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Forget, after a block, which samples its workers were lost at."""
+        before = self._num_healed
+        try:
+            with self._dataset.forgiving():
+                yield
+        finally:
+            if self._num_healed != before:
+                self._workers, self._blame, self._owed = self._configured, Blame(), 0
+                self.close()
 
     def close(self) -> None:
         """End the workers, also in the middle of a reading."""
@@ -189,6 +203,7 @@ class Supply:
         Raises:
             LoaderFaultError: There were too many faults.
         """
+        self._num_healed += 1
         self._supervision.attend()  # who stops a run may have ended its workers first
         what = self._told(fault)
         if self._pool is not None:
@@ -215,6 +230,7 @@ class Supply:
 
     def _read_here(self, keys: Sequence[Key]) -> Batch:
         items = []
+        self._dataset.patience_seconds = self._supervision.in_process_seconds
         for key in keys:
             self._supervision.attend()
             items.append(self._dataset[key])

@@ -43,6 +43,10 @@ class Budget:
         """
         return Budget(self.left_seconds * fraction, self.poll, self.clock)
 
+    def at_most(self, seconds: float) -> Budget:
+        """Return a budget of its own: so many seconds, or what is left where that is less."""
+        return Budget(min(seconds, self.left_seconds), self.poll, self.clock)
+
     def allows(self, seconds: float) -> bool:
         """Say whether something that takes so long still fits."""
         return seconds <= self.left_seconds

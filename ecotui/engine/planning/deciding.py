@@ -35,8 +35,11 @@ found ImageNet's error to rise beyond 8,192; half of that stays clear of it."""
 STEPS = 5
 """Timed of each size. Source: Ludwig's batch size tuner."""
 
+DECIDING_SHARE = 0.5
+"""Of the budget of preflight, for what `auto` leaves open; the rest is for audit and checks."""
+
 BATCH_SHARE = 0.4
-"""Of the budget, for the batch size; the range test needs the rest."""
+"""Of that, for the batch size; the range test needs the rest."""
 
 PROBE_FAILURES = (RuntimeError, ValueError, AssertionError, MemoryError)
 """What a network may raise on a batch. Preflight names it; here it only ends the measuring."""
@@ -74,7 +77,7 @@ def decide(parts: Parts, poll: Callable[[], None], emit: Emit) -> Decision:
     decision = Decision()
     if not parts.undecided:
         return decision
-    budget = Budget(parts.config.preflight.budget_seconds, poll)
+    budget = Budget(DECIDING_SHARE * parts.config.preflight.budget_seconds, poll)
     with span(emit, "choose", total=0, unit="trials") as stage:
         if "batch_size" in parts.undecided:
             has_more = "learning_rate" in parts.undecided

@@ -78,7 +78,13 @@ class Explorer:
     steps: int
     on_trial: Callable[[], None]
 
-    def explore(self, sizes: Iterable[int], *, wants_speed: bool = False) -> Exploration:
+    def explore(
+        self,
+        sizes: Iterable[int],
+        *,
+        wants_speed: bool = False,
+        found: Exploration | None = None,
+    ) -> Exploration:
         """Measure sizes in ascending order.
 
         No size is tried that the fit so far says will not fit: on the CPU the system
@@ -87,8 +93,9 @@ class Explorer:
         Args:
             sizes: Ascending.
             wants_speed: End where a larger size is no faster.
+            found: Of smaller sizes, to go on from.
         """
-        found = Exploration()
+        found = found or Exploration()
         for size in sizes:
             found.limit = self._obstacle(found, size)
             if found.limit != "none":

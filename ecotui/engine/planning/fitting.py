@@ -28,12 +28,15 @@ class Trial:
         peak_bytes: Most memory that was held; None where it cannot be told.
         pass_seconds: Of a forward and backward pass, the median.
         update_seconds: Of clipping and the optimizer, the median.
+        spread_fraction: Half the range of the timed steps, of their median; None where one was
+            timed, or none.
     """
 
     size: int
     peak_bytes: int | None
     pass_seconds: float
     update_seconds: float
+    spread_fraction: float | None = None
 
     @property
     def images_per_second(self) -> float:

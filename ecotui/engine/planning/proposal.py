@@ -23,9 +23,9 @@ from ecotui.engine.planning.fitting import fastest, memory_line
 from ecotui.engine.planning.survey import (
     FULL,
     QUICK,
-    QUICK_SECONDS,
     Survey,
     num_measurements,
+    own_trial,
     survey,
 )
 from ecotui.engine.planning.throughput import Pace
@@ -53,6 +53,7 @@ def propose(
     *,
     preflight: PreflightConfig,
     decision: Decision,
+    seconds: float,
 ) -> PlanProposed | None:
     """Measure what a run will take, state it, and write down the settings that suit it better.
 
@@ -63,6 +64,7 @@ def propose(
         emit: Where the facts go.
         preflight: How much is to be measured, and how long it may take.
         decision: What was measured already.
+        seconds: That measuring may take.
 
     Returns:
         The plan, or None where the configuration wants none.
@@ -74,8 +76,7 @@ def propose(
     if not preflight.plans:
         return None
     effort = FULL if preflight.level == "full" else QUICK
-    whole = max(0.0, preflight.budget_seconds - decision.seconds)
-    budget = Budget(whole if effort.is_full else min(QUICK_SECONDS, whole), poll)
+    budget = Budget(seconds, poll)
     total = num_measurements(parts, effort, decision.exploration)
     with span(emit, "plan", total=total, unit="measurements") as stage:
         try:
@@ -102,7 +103,7 @@ def _plan(parts: Parts, run: RunDir, found: Survey, decision: Decision) -> PlanP
     peak_bytes = _peak_bytes(parts, found)
     took = duration_at(parts, found, workers)
     notes = [*decision.notes, *_notes(parts, found), *found.notes]
-    settings = _settings(parts, found)
+    settings, trial = _settings(parts, found), own_trial(parts, found)
     return PlanProposed(
         batch_size=config.train.batch_size,
         micro_batch_size=parts.compute.micro_batch_size,
@@ -119,6 +120,7 @@ def _plan(parts: Parts, run: RunDir, found: Survey, decision: Decision) -> PlanP
         disk_needed_bytes=need.needed_bytes,
         disk_free_bytes=need.free_bytes or 0,
         settings=settings,
+        spread_fraction=None if trial is None else trial.spread_fraction,
         notes=tuple(visible(note, limit=300) for note in notes),
     )
 

@@ -102,6 +102,18 @@ class Rehearsal:
         self._parts.trainable.network.train()
         return self._unless_out_of_memory(lambda: self._trial(size, budget, batch_size, steps))
 
+    def warm_up(self, size: int, budget: Budget) -> None:
+        """Take a step that is not timed: the first of a process pays for what all others find.
+
+        Threads are started, kernels chosen, modules of PyTorch imported: up to seconds, of which
+        a plan of a small network would make hours.
+
+        Args:
+            size: Images a forward pass.
+            budget: Polled.
+        """
+        self.measure(size, budget, batch_size=size, steps=0)
+
     def score(self, size: int, budget: Budget, *, repeats: int) -> Scored | None:
         """Score made images as validation does; None where memory ran out."""
         self._parts.judged.eval()
@@ -147,8 +159,9 @@ class Rehearsal:
     def _trial(self, size: int, budget: Budget, batch_size: int, steps: int) -> Trial:
         self.optimizer.zero_grad(set_to_none=True)
         self._meter.begin()
-        batch_BCHW, labels_B = self._made(batch_size)
-        images_BCHW, targets = batch_BCHW[: 2 * size], labels_B[: 2 * size]
+        # Whole passes: of a batch that does not divide evenly the rest may be a single image, which
+        # BatchNorm refuses, and its seconds are not those of a pass.
+        images_BCHW, targets = self._made(size if batch_size <= size else 2 * size)
         for _ in range(MAX_WARM_UPS):
             budget.poll()
             self.train_step(images_BCHW, targets, size)
@@ -160,11 +173,16 @@ class Rehearsal:
                 break
             budget.poll()
             timed.append(self.train_step(images_BCHW, targets, size))
+        if not timed:
+            return Trial(size, self._peak_bytes(), 0.0, 0.0)
+        whole = [each.seconds for each in timed]
+        middle = max(statistics.median(whole), 1e-9)
         return Trial(
             size,
             self._peak_bytes(),
             statistics.median(each.pass_seconds for each in timed),
             statistics.median(each.update_seconds for each in timed),
+            (max(whole) - min(whole)) / 2 / middle if len(whole) > 1 else None,
         )
 
     def _scored(self, size: int, budget: Budget, repeats: int) -> Scored:
@@ -173,6 +191,8 @@ class Rehearsal:
         images_BCHW, _ = self._made(size)
         timed: list[float] = []
         for _ in range(1 + repeats):
+            if len(timed) > 1 and not budget.allows(timed[-1]):
+                break
             budget.poll()
             started = self._now()
             with torch.inference_mode(), self._parts.compute.autocast():

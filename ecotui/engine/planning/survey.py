@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ecotui.engine.assembly import Parts
 from ecotui.engine.compute import probe_capabilities
@@ -19,7 +19,14 @@ from ecotui.engine.planning.throughput import Pace
 from ecotui.text import listed
 
 QUICK_SECONDS = 2.0
-"""Of the quick form: what nobody minds to wait before hours of training."""
+"""Of the quick form, after a first step: what nobody minds to wait before hours of training."""
+
+OWN_SECONDS = 10.0
+"""In the quick form, for steps of the run's own size on top of that. From the smallest sizes
+alone a line foretells whatever disturbed one of four steps, times sixteen."""
+
+FIRST_STEPS = 2
+"""Timed of sizes that only show how memory and time grow."""
 
 SMALLEST_SIZE = 2
 """BatchNorm cannot train on one image."""
@@ -42,7 +49,7 @@ class Effort:
     worker_seconds: float
 
 
-QUICK = Effort(is_full=False, steps=2, photos=8, worker_seconds=0.0)
+QUICK = Effort(is_full=False, steps=5, photos=8, worker_seconds=0.0)
 FULL = Effort(is_full=True, steps=5, photos=64, worker_seconds=2.0)
 
 
@@ -68,13 +75,14 @@ class Survey:
 
 
 def survey(
-    parts: Parts, budget: Budget, effort: Effort, stage: Stage, known: Exploration | None = None
+    parts: Parts, whole: Budget, effort: Effort, stage: Stage, known: Exploration | None = None
 ) -> Survey:
     """Measure a run.
 
     Args:
         parts: Of the run, before its first step; the same afterwards, to the last bit.
-        budget: Less is measured where it is short, which is noted.
+        whole: Less is measured where it is short, which is noted. The quick form takes only a
+            few seconds of it.
         effort: How much is measured.
         stage: Progress.
         known: Sizes that were measured already.
@@ -88,9 +96,12 @@ def survey(
     try:
         with borrowed(parts, "survey"):
             rehearsal = Rehearsal(parts)
-            _measure_sizes(parts, rehearsal, found, budget.part(0.5), effort, stage.advance)
+            rehearsal.warm_up(_warm_up_size(parts), whole)
+            own = whole.part(0.5) if effort.is_full else whole.at_most(OWN_SECONDS)
+            _measure_sizes(parts, rehearsal, found, own, effort, stage.advance)
             if rehearsal.optimizer.state:
                 found.checkpoint_bytes = rehearsal.state_bytes()
+            budget = whole if effort.is_full else whole.at_most(QUICK_SECONDS)
             _measure_scoring(parts, rehearsal, found, budget, effort)
             stage.advance()
     finally:
@@ -139,6 +150,12 @@ def sizes_to_measure(micro: int, batch_size: int, *, is_full: bool) -> list[int]
     return sorted(size for size in sizes if size <= micro or is_full) if micro > 1 else [1]
 
 
+def _warm_up_size(parts: Parts) -> int:
+    """Return the smallest size that there is a use for: compiling a network takes a minute."""
+    micro = parts.compute.micro_batch_size
+    return micro if parts.config.compute.compile else min(SMALLEST_SIZE, micro)
+
+
 def _measure_sizes(
     parts: Parts,
     rehearsal: Rehearsal,
@@ -154,7 +171,13 @@ def _measure_sizes(
     sizes = sizes_to_measure(micro, batch_size, is_full=effort.is_full)
     if parts.config.compute.compile:
         sizes = [micro]  # each other size would be compiled anew, which takes a minute
-    found.exploration = explorer.explore(sizes)
+    if effort.is_full:
+        found.exploration = explorer.explore(sizes)
+    else:
+        first = replace(explorer, steps=FIRST_STEPS, budget=budget.at_most(QUICK_SECONDS / 2))
+        found.exploration = first.explore([size for size in sizes if size < micro])
+        if found.exploration.limit in ("none", "time"):
+            found.exploration = explorer.explore([micro], found=found.exploration)
     if found.exploration.limit == "time":
         tried = [str(each.size) for each in found.exploration.trials]
         what = "memory and speed" if len(tried) > 1 else "the speed"
@@ -176,7 +199,7 @@ def _measure_scoring(
     is_affordable = trial is None or budget.allows(trial.pass_seconds)
     if not fits or not is_affordable:
         size = min(size, *(each.size for each in found.exploration.trials), SMALLEST_SIZE)
-    found.scored = rehearsal.score(size, budget, repeats=effort.steps if effort.is_full else 1)
+    found.scored = rehearsal.score(size, budget, repeats=effort.steps)
 
 
 def _measure_reading(

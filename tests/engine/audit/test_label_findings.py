@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from ecotui.config import DataConfig, RunConfig
+from ecotui.engine.audit import embeddings
 from ecotui.engine.audit.embeddings import backbone_of_run
 from ecotui.engine.audit.findings import Finding
 from ecotui.engine.audit.label_findings import LabelSearch
 from ecotui.engine.audit.scan import scan
 from ecotui.engine.data.index import build_index
-from ecotui.errors import UsageError
+from ecotui.engine.model import build_model
+from ecotui.errors import ExitCode, UsageError
+from ecotui.jobs import AuditJob
 from tests.engine.audit.planted import CLASSES, write_scenes
 from tests.engine.harness import Harness
 
@@ -65,6 +70,50 @@ def test_a_run_s_best_model_is_used(harness: Harness) -> None:
     assert bool(torch.isfinite(features).all())
     found, _ = searched(harness.data_root, str(run.path))
     assert run.run_id in found["label_errors"].what
+
+
+def test_the_chosen_model_judges_with_weights_from_a_file(harness: Harness, tmp_path: Path) -> None:
+    run, _ = harness.train(train={"epochs": 1})
+    (best,) = run.checkpoints.glob("best_model_*/model.safetensors")
+    weights = shutil.copy(best, tmp_path / "mine.safetensors")
+    job = AuditJob(labels=True)
+    by: dict[str, Any] = {}
+    neighbours: dict[str, list[str]] = {}
+    for name, settings in (("file", {"weights": str(weights)}), ("none", {})):
+        audited = harness.new(job, model=settings)
+        _, code = harness.run(audited)
+        assert code == ExitCode.DONE
+        found = json.loads(audited.audit.read_bytes())["findings"]
+        (labels,) = (each for each in found if each["category"] == "label_errors")
+        by[name] = labels["figures"]["by"]
+        neighbours[name] = [entry["other"] for entry in labels["entries"]]
+    assert by["file"] == f"test_resnet with {weights}"
+    assert by["none"] == "a short training"
+    # Each doubtful photo comes with the one of the likelier class that is most like it.
+    assert all(neighbours["file"])
+
+
+def test_published_weights_that_are_at_hand_are_used_and_none_are_fetched(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = harness.train(train={"epochs": 1})
+    (best,) = run.checkpoints.glob("best_model_*/model.safetensors")
+    config = harness.config(model={"pretrained": True})
+    monkeypatch.setattr(embeddings, "cached", lambda preset: None)
+    assert embeddings.chosen_backbone(config, 3) is None
+    seen: list[Any] = []
+
+    def built(*arguments: Any, published: Path | None = None) -> Any:
+        seen.append(published)
+        own = config.model.model_copy(update={"pretrained": False})
+        return build_model(own, *arguments[1:])
+
+    monkeypatch.setattr(embeddings, "cached", lambda preset: best)
+    monkeypatch.setattr(embeddings, "build_model", built)
+    backbone = embeddings.chosen_backbone(config, 3)
+    assert backbone is not None
+    assert seen == [best]
+    assert backbone.name == "test_resnet with its published weights"
 
 
 def test_a_run_without_a_model_is_refused(harness: Harness) -> None:

@@ -75,8 +75,8 @@ def labels(change: Callable[[Any], Any]) -> Breaking:
     def apply(patch: pytest.MonkeyPatch) -> None:
         real = index.build_index
 
-        def build(*arguments: Any) -> Any:
-            whole = real(*arguments)
+        def build(*arguments: Any, **settings: Any) -> Any:
+            whole = real(*arguments, **settings)
             return replace(whole, labels=change(whole))
 
         patch.setattr(index, "build_index", build)

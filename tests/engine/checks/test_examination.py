@@ -22,10 +22,14 @@ from ecotui.engine.checks.budget import Budget
 from ecotui.engine.checks.finding import Finding
 from ecotui.engine.checks.material import Material
 from ecotui.engine.checks.passes import Pass, check_first_pass, run_pass
+from ecotui.engine.checks.record import Record
 from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.data.index import build_index
 from ecotui.engine.generators import pack_generators
+from ecotui.engine.planning.deciding import Decision
 from ecotui.engine.preflight import FIRST_TOLD, Check, preflight
+from ecotui.engine.readiness import check_readiness
+from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import CheckReported, Event, RunFailed, StageFinished
 from ecotui.jobs import PreflightJob
@@ -345,9 +349,7 @@ def test_everything_is_put_back(harness: Harness) -> None:
         }
 
     before = state()
-    run = harness.new()
-    control = Control(run.commands, 0, lambda _: None, StopFlag())
-    preflight(parts, run, PreflightConfig(level="full"), control, lambda _: None)
+    preflight(material(harness, parts, level="full"), lambda _: None, Record("full", 120.0))
     after = state()
     for name in ("weights", "average", "generators"):
         assert same(before[name], after[name]), name
@@ -417,7 +419,15 @@ def test_off_looks_at_nothing(harness: Harness) -> None:
     run = harness.new()
     control = Control(run.commands, 0, lambda _: None, StopFlag())
     events: list[Event] = []
-    preflight(assembled(harness), run, PreflightConfig(level="off"), control, events.append)
+    check_readiness(
+        assembled(harness),
+        run,
+        PreflightConfig(level="off"),
+        control,
+        events.append,
+        decision=Decision(),
+        loop=LoopState(),
+    )
     assert not events
     assert not run.preflight.exists()
 
@@ -426,10 +436,8 @@ def test_a_failed_check_ends_the_run_with_its_three_lines(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken.network(broken.OfTooManyClasses)(monkeypatch)
-    run = harness.new()
-    control = Control(run.commands, 0, lambda _: None, StopFlag())
     with pytest.raises(EcoError) as caught:
-        preflight(assembled(harness), run, PreflightConfig(), control, lambda _: None)
+        preflight(material(harness, assembled(harness)), lambda _: None, Record("quick", 120.0))
     assert caught.value.exit_code == ExitCode.PREFLIGHT
     assert "a score for each class" in caught.value.expected
 

@@ -118,3 +118,15 @@ def test_where_the_time_is_over_one_step_is_timed(harness: Harness) -> None:
         found = Rehearsal(parts).measure(4, budget, batch_size=4, steps=50)
     assert found is not None
     assert len(polls) == 2  # a warm-up and a step
+
+
+def test_a_batch_that_does_not_divide_evenly_is_measured_in_whole_passes(harness: Harness) -> None:
+    """The rest of nine in passes of eight is one image, which BatchNorm refuses."""
+    parts = assembled(harness)
+    sizes: list[int] = []
+    parts.trainable.network.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(len(inputs[0]))
+    )
+    with borrowed(parts, "a test"):
+        assert Rehearsal(parts).measure(8, ENDLESS, batch_size=9, steps=1) is not None
+    assert set(sizes) == {8}
