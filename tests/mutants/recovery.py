@@ -301,8 +301,8 @@ GOING_BACK = (
         ),
         (
             "rollback: one more than the limit",
-            "return self._loop.num_rollbacks < self._parts",
-            "return self._loop.num_rollbacks <= self._parts",
+            "limit = parts.config.guards.max_rollbacks",
+            "limit = parts.config.guards.max_rollbacks + 1",
         ),
         (
             "rollback: it forgets that it went back",
@@ -316,12 +316,12 @@ GOING_BACK = (
         ),
         (
             "rollback: the rate is lowered the first time",
-            "if loop.num_rollbacks > 1:",
-            "if loop.num_rollbacks > 0:",
+            "if number > 1:",
+            "if number > 0:",
         ),
         (
             "rollback: the rate is never lowered",
-            "if loop.num_rollbacks > 1:",
+            "if number > 1:",
             "if False:",
         ),
         (
@@ -351,8 +351,8 @@ GOING_BACK = (
         ),
         (
             "rollback: rows of epochs that were not stay",
-            "cut_metrics(self._run.metrics, loop.epoch)",
-            "pass",
+            "lambda: cut_metrics(metrics, loop.epoch)",
+            "lambda: None",
         ),
         (
             "rollback: the state is not saved",
@@ -366,8 +366,8 @@ GOING_BACK = (
         ),
         (
             "rollback: for memory it counts as one",
-            "        if not counts:\n            return\n",
-            "",
+            "verdict.what) if counts else 0",
+            "verdict.what) if True else 0",
         ),
     ),
     *mutants_of(
@@ -380,8 +380,8 @@ GOING_BACK = (
         ),
         (
             "stop: with another exit code",
-            "_expected(resolved), resolved.advice, exit_code)",
-            "_expected(resolved), resolved.advice, ExitCode.HEALTH)",
+            "_expected(resolved), remedy, exit_code)",
+            "_expected(resolved), remedy, ExitCode.HEALTH)",
         ),
         (
             "stop: without any sound state it goes on",
@@ -395,7 +395,7 @@ GOING_BACK = (
         ),
         (
             "stop: rollbacks go round for ever",
-            'if allowed.action == "rollback" and not self._rollback.is_left():',
+            'if allowed.action == "rollback" and not budget.is_left(allowed.guard):',
             "if False:",
         ),
         (
@@ -686,6 +686,19 @@ SAVING = (
             "engine/test_full_disk.py",
         ),
         (
+            "saved: memory that runs out ends the run",
+            "isinstance(error, OSError) or is_out_of_memory(error) or",
+            "isinstance(error, OSError) or",
+            "engine/test_full_disk.py",
+        ),
+        (
+            "saved: what cannot be read back for now ends the run",
+            "            yield from self._keeper.tend(self._best)\n        except Exception as error:",
+            "            yield from self._keeper.tend(self._best)\n"
+            "        except ZeroDivisionError as error:",
+            "engine/test_full_disk.py",
+        ),
+        (
             "saved: one try is enough",
             "TRIES = 2",
             "TRIES = 1",
@@ -703,4 +716,100 @@ SAVING = (
     ),
 )
 
-RECOVERY_MUTANTS = (*AROUND_A_STEP, *THE_STEP, *GOING_BACK, *MEMORY, *SAVING)
+_BUDGET = "engine/test_rollback_budget.py"
+_REPORT = "engine/test_stop_report.py"
+
+BUDGET = (
+    *mutants_of(
+        "engine/rollback_budget.py",
+        (_BUDGET,),
+        (
+            "budget: one rollback more",
+            "return self.num_left > 0",
+            "return self.num_left >= 0",
+        ),
+        (
+            "budget: only the state counts",
+            "return max(self._loop.num_rollbacks, len(self.begun))",
+            "return self._loop.num_rollbacks",
+        ),
+        (
+            "budget: only the file counts",
+            "return max(self._loop.num_rollbacks, len(self.begun))",
+            "return len(self.begun)",
+        ),
+        (
+            "budget: a rollback that kills is begun for ever",
+            "return self.begun[-1].tries < MAX_TRIES and",
+            "return",
+        ),
+        (
+            "budget: one try less",
+            "self.begun[-1].tries < MAX_TRIES",
+            "self.begun[-1].tries < MAX_TRIES - 1",
+        ),
+        (
+            "budget: the same one counts anew after a death",
+            "return is_same and self._loop.num_rollbacks < len(self.begun)",
+            "return False",
+        ),
+        (
+            "budget: a fault that comes back is the same one",
+            "return is_same and self._loop.num_rollbacks < len(self.begun)",
+            "return is_same",
+        ),
+        (
+            "budget: another fault is the same one",
+            "(last.guard, last.step) == (guard, self._loop.step)",
+            "last.guard == guard",
+        ),
+        (
+            "budget: what led nowhere counts",
+            "        self.begun.pop()\n        self._write()",
+            "        pass",
+        ),
+    ),
+    *mutants_of(
+        "engine/rollback.py",
+        (_BUDGET,),
+        (
+            "budget: it is written once all is done",
+            "        number = self.budget.begin(verdict.guard, verdict.what) if counts else 0\n"
+            "        restored = self._restored(span)\n",
+            "        restored = self._restored(span)\n"
+            "        number = self.budget.begin(verdict.guard, verdict.what) if counts else 0\n",
+        ),
+    ),
+    *mutants_of(
+        "engine/protection.py",
+        (_REPORT,),
+        ("report: none is written", "self.recovery.report = self._story.write", "pass"),
+        ("report: that of an earlier attempt stays", "        self._story.clear()\n", ""),
+    ),
+    *mutants_of(
+        "engine/stop_report.py",
+        (_REPORT,),
+        (
+            "report: rollbacks are not told",
+            '                yield f"{place}. {_rollback(each)}"',
+            "                pass",
+        ),
+        (
+            "report: told where it is not",
+            'return visible(path) if path.is_file() else ""',
+            "return visible(path)",
+        ),
+        ("report: foreign text is raw", "text = visible(value, limit=300)", "text = str(value)"),
+    ),
+    *mutants_of(
+        "status_report.py",
+        ("test_status.py",),
+        (
+            "report: named of a run that has finished",
+            "isinstance(ending, RunFailed) and run.stop_report",
+            "run.stop_report",
+        ),
+    ),
+)
+
+RECOVERY_MUTANTS = (*AROUND_A_STEP, *THE_STEP, *GOING_BACK, *MEMORY, *SAVING, *BUDGET)
