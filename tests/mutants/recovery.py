@@ -7,6 +7,7 @@ from tests.mutants.mutant import mutants_of
 _RECOVERY = "engine/test_recovery.py"
 _ROLLBACK = f"{_RECOVERY}::TestRollback"
 _MEMORY = f"{_RECOVERY}::TestMemory"
+_LIMITS = "engine/test_recovery_limits.py"
 _STEP = "engine/test_step.py"
 _HEALING = "engine/test_healing.py"
 _PROTECTION = "engine/test_protection.py"
@@ -14,7 +15,7 @@ _SAVING = "engine/test_saving.py"
 
 AROUND_A_STEP = mutants_of(
     "engine/step_protection.py",
-    (_RECOVERY, _PROTECTION, _HEALING),
+    (_LIMITS, _RECOVERY, _PROTECTION, _HEALING),
     (
         "skip: a step that is not finite is taken",
         "elif self._judged(gradients, self._loop.step) is not None:",
@@ -49,7 +50,7 @@ AROUND_A_STEP = mutants_of(
         "skip: a step read late is not counted as skipped",
         "self._loop.num_skipped_batches += 1",
         "pass",
-        _STEP,
+        _LIMITS,
     ),
     (
         "skip: random numbers go on in a second try",
@@ -125,13 +126,13 @@ AROUND_A_STEP = mutants_of(
         "state: a broken one counts as sound",
         "verdict = epoch_guard.inspect_state(self._soundness.broken())",
         "verdict = None",
-        f"{_HEALING} {_ROLLBACK}",
+        f"{_HEALING} {_LIMITS} {_ROLLBACK}",
     ),
     (
         "state: a sound one is not noted",
         "            self._loop.sound_step = self._loop.step\n",
         "",
-        f"{_HEALING} {_ROLLBACK}",
+        f"{_HEALING} {_LIMITS} {_ROLLBACK}",
     ),
     (
         "state: the batch is blamed for a broken one",
@@ -166,19 +167,19 @@ AROUND_A_STEP = mutants_of(
             elif""",
         """                self.stepper.abandon()
             elif""",
-        f"{_RECOVERY} {_STEP}",
+        f"{_LIMITS} {_RECOVERY} {_STEP}",
     ),
     (
         "fp16: an overflow is a bad step",
         "return is_scaled and is_whole and not math.isfinite(gradients.norm)",
         "return False",
-        f"{_RECOVERY} {_STEP}",
+        f"{_LIMITS} {_RECOVERY} {_STEP}",
     ),
     (
         "fp16: overflows in a row are not counted",
         "self._loop.num_overflows_in_a_row += 1",
         "self._loop.num_overflows_in_a_row = 1",
-        f"{_RECOVERY} {_STEP}",
+        f"{_LIMITS} {_RECOVERY} {_STEP}",
     ),
 )
 
@@ -461,7 +462,7 @@ GOING_BACK = (
     ),
     *mutants_of(
         "engine/protection.py",
-        (_RECOVERY, _HEALING),
+        (_LIMITS, _RECOVERY, _HEALING),
         (
             "rollback: the copy in memory is replaced in mid-fault",
             "self._around.saver.keeps_copy = self._is_thrown_off()",
@@ -535,7 +536,7 @@ GOING_BACK = (
     ),
     *mutants_of(
         "engine/epoch_protection.py",
-        (_PROTECTION, _RECOVERY, "engine/test_runs.py"),
+        (_LIMITS, _PROTECTION, _RECOVERY, "engine/test_runs.py"),
         (
             "stop: lost samples are not counted",
             "loop.num_lost_samples += len(batch.failures)",
@@ -562,7 +563,7 @@ GOING_BACK = (
 MEMORY = (
     *mutants_of(
         "engine/relief.py",
-        (_MEMORY,),
+        (f"{_LIMITS}::TestMemory", _MEMORY),
         (
             "memory: the micro-batch is not halved",
             "self._set(max(self.smallest, self.size // 2), _MEMORY)",
@@ -577,7 +578,6 @@ MEMORY = (
             "memory: BatchNorm gets one image",
             "self.smallest = 2 if has_norms else 1",
             "self.smallest = 1",
-            f"{_MEMORY} {_RECOVERY}",
         ),
         (
             "memory: what it was is forgotten",
@@ -693,7 +693,8 @@ SAVING = (
         ),
         (
             "saved: what cannot be read back for now ends the run",
-            "            yield from self._keeper.tend(self._best)\n        except Exception as error:",
+            "            yield from self._keeper.tend(self._best)\n"
+            "        except Exception as error:",
             "            yield from self._keeper.tend(self._best)\n"
             "        except ZeroDivisionError as error:",
             "engine/test_full_disk.py",
