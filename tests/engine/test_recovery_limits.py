@@ -14,6 +14,7 @@ from PIL import Image
 from ecotui.engine import assembly, step
 from ecotui.engine.data import loader
 from ecotui.engine.data.loader import Batch
+from ecotui.engine.saving import is_better
 from ecotui.engine.step import Stepper
 from ecotui.errors import ExitCode
 from ecotui.events import (
@@ -207,6 +208,23 @@ class TestMemory:
         assert len(of(ValidationFinished, events)) == 2
         assert [size for size in sizes if size > 2] == [4]
         assert len(trips(events, "out_of_memory")) == 1
+
+
+class TestBest:
+    @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "loss"])
+    @pytest.mark.parametrize("value", [NAN, INF, -INF])
+    def test_a_figure_that_is_not_finite_is_never_better(self, metric: str, value: float) -> None:
+        assert not is_better(value, None, metric)
+        assert not is_better(value, 0.5, metric)
+
+    def test_more_is_better_save_for_the_loss_and_as_much_is_not(self) -> None:
+        assert is_better(0.1, None, "accuracy")
+        assert [is_better(value, 0.5, "accuracy") for value in (0.4, 0.5, 0.6)] == [
+            False,
+            False,
+            True,
+        ]
+        assert [is_better(value, 0.5, "loss") for value in (0.4, 0.5, 0.6)] == [True, False, False]
 
 
 @pytest.fixture

@@ -650,19 +650,19 @@ SAVING = (
             "best: a figure that is not finite is better",
             "    if not math.isfinite(value):\n        return False\n",
             "",
-            f"{_SAVING} {_RECOVERY} engine/test_runs.py",
+            f"{_LIMITS}::TestBest",
         ),
         (
             "best: an equal figure is better",
             'return value < best if metric == "loss" else value > best',
             'return value <= best if metric == "loss" else value >= best',
-            f"{_SAVING} {_RECOVERY} engine/test_runs.py",
+            f"{_LIMITS}::TestBest",
         ),
         (
             "best: a higher loss is better",
             'return value < best if metric == "loss" else value > best',
             "return value > best",
-            f"{_SAVING} {_RECOVERY} engine/test_runs.py",
+            f"{_LIMITS}::TestBest",
         ),
     ),
     *mutants_of(
@@ -677,7 +677,7 @@ SAVING = (
             "saved: nobody hears that a state was refused",
             "self.has_refused = True",
             "pass",
-            f"{_SAVING} {_RECOVERY}",
+            _ROLLBACK,
         ),
         (
             "saved: what the disk did not take is forgotten",
@@ -708,7 +708,7 @@ SAVING = (
     ),
     *mutants_of(
         "engine/evaluate.py",
-        (_RECOVERY, "engine/test_evaluate.py", _PROTECTION),
+        (_ROLLBACK,),
         (
             "validation: scores that are not finite hide behind a loss",
             "torch.isfinite(",
