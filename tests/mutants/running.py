@@ -27,7 +27,7 @@ Verdict = Literal["killed", "survived", "timed out", "broken"]
 COPIED = ("ecotui", "tests", "configs", "docs", "schemas", "benchmarks")
 COPIED_FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "LICENSE")
 LIMIT_SECONDS = 300.0
-"""For the tests of one mutant: one that hangs has been noticed."""
+"""For the tests of one mutant, at least: one that hangs has been noticed."""
 _PASSED, _FAILED = 0, 1
 """Of pytest's exit codes, the two that say what the tests found."""
 
@@ -92,7 +92,10 @@ class _Running:
 
 
 def run_all(
-    mutants: Iterable[Mutant | None], trees: Iterable[Path], tests: tuple[str, ...] = ()
+    mutants: Iterable[Mutant | None],
+    trees: Iterable[Path],
+    tests: tuple[str, ...] = (),
+    limit_seconds: float = LIMIT_SECONDS,
 ) -> Iterator[Outcome]:
     """Run mutants, as many at once as there are trees, and yield what became of each.
 
@@ -100,6 +103,7 @@ def run_all(
         mutants: None stands for the tree as it is.
         trees: From `make_tree`.
         tests: To be run instead of each mutant's own.
+        limit_seconds: For the tests of each.
     """
     waiting, free = list(mutants), list(trees)
     running: dict[int, _Running] = {}
@@ -110,7 +114,7 @@ def run_all(
             begun = _begin(mutant, tree, chosen)
             running[begun[0]] = begun[1]
         for pid, one in list(running.items()):
-            outcome = _outcome(pid, one)
+            outcome = _outcome(pid, one, limit_seconds)
             if outcome is not None:
                 del running[pid]
                 free.append(one.tree)
@@ -164,10 +168,10 @@ def _is_checkout(folder: str) -> bool:
     return Path(folder or ".").resolve() == ROOT
 
 
-def _outcome(pid: int, one: _Running) -> Outcome | None:
+def _outcome(pid: int, one: _Running, limit_seconds: float) -> Outcome | None:
     seconds = time.monotonic() - one.started
     done, status = os.waitpid(pid, os.WNOHANG)
-    is_late = not done and seconds > LIMIT_SECONDS
+    is_late = not done and seconds > limit_seconds
     if not done and not is_late:
         return None
     if is_late:
