@@ -14,10 +14,12 @@ from PIL import Image
 from ecotui.engine import assembly, step
 from ecotui.engine.data import loader
 from ecotui.engine.data.loader import Batch
-from ecotui.engine.saving import is_better
+from ecotui.engine.host_copy import HostCopy
+from ecotui.engine.saving import Saver, is_better
 from ecotui.engine.step import Stepper
 from ecotui.errors import ExitCode
 from ecotui.events import (
+    CheckpointSaved,
     ConfigChanged,
     EpochFinished,
     GuardRecovered,
@@ -163,6 +165,22 @@ def test_a_broken_state_is_gone_back_from_to_where_it_was_last_seen_sound(
     _, events = harness.train(**settings(train=train, guards=guards, checkpoint=checkpoints))
     (back,) = of(RunRolledBack, events)
     assert (back.guard, back.to_step) == ("nonfinite_state", 5)
+
+
+def test_a_state_of_after_the_fault_began_is_none_to_go_back_to(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(HostCopy, "take", no_room)
+    tried = always(monkeypatch, lambda number: number in (5, 6, 7))
+    monkeypatch.setattr(Saver, "is_due", lambda self: bool(tried) and tried[-1] >= 5)
+    run = harness.new(**settings(train={"epochs": 1, "batch_size": 2}))
+    events, code = harness.run(run)
+    assert [each.step for each in of(CheckpointSaved, events)] == [6, 7]
+    assert code == ExitCode.HEALTH
+    assert "no sound state" in of(RunFailed, events)[0].what
 
 
 class TestMemory:

@@ -274,7 +274,7 @@ THE_STEP = (
 GOING_BACK = (
     *mutants_of(
         "engine/rollback.py",
-        (_RECOVERY, _HEALING),
+        (_LIMITS, _ROLLBACK, _RECOVERY),
         (
             "rollback: memory is no source",
             "if self._copy.held is not None:",
