@@ -56,7 +56,7 @@ def settings(photos: Path, seed: int, off: dict[str, dict[str, Any]]) -> RunConf
     return RunConfig.model_validate(
         {
             "data": {"root": str(photos), "image_size": 64},
-            "model": {"name": "resnet10t", "pretrained": False, "drop_rate": 0.1},
+            "model": {"name": "test_resnet", "pretrained": False, "drop_rate": 0.1},
             "augment": {"scale": [0.3, 1.0], "mixup": 0.2},
             "train": {
                 "epochs": EPOCHS,
