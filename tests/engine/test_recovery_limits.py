@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ecotui.engine import assembly, step
+from ecotui.engine import assembly, checkpoint, step
 from ecotui.engine.data import loader
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.host_copy import HostCopy
+from ecotui.engine.protection import Protection
 from ecotui.engine.saving import Saver, is_better
 from ecotui.engine.step import Stepper
 from ecotui.errors import ExitCode
@@ -38,6 +40,7 @@ from tests.engine.injector import (
     Injector,
     gradients,
     in_evaluation,
+    marked_sample,
     moment,
     pixels,
     raising,
@@ -183,6 +186,88 @@ def test_a_state_of_after_the_fault_began_is_none_to_go_back_to(
     assert "no sound state" in of(RunFailed, events)[0].what
 
 
+def test_a_newer_sound_state_takes_the_place_of_the_one_in_memory(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always(monkeypatch, lambda number: number in (8, 9, 10))
+    guards = {**LENIENT, "check_state_every_steps": 3, "rollback_steps": 3}
+    train = {"epochs": 1, "batch_size": 1}
+    _, events = harness.train(**settings(model={"name": "test_vit"}, train=train, guards=guards))
+    (back,) = of(RunRolledBack, events)
+    assert (back.to_step, back.source) == (6, "memory")
+
+
+def test_a_state_that_is_refused_in_mid_epoch_is_gone_back_from_at_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment(NAN)(Injector(monkeypatch, at=3))
+    monkeypatch.setattr(Protection, "judge_state", lambda self: None)
+    train = {"epochs": 1, "batch_size": 2}
+    checkpoints = {"interval_seconds": 1e-6, "keep": 50}
+    _, events = harness.train(**settings(train=train, checkpoint=checkpoints))
+    (back,) = of(RunRolledBack, events)
+    assert (back.guard, back.from_step) == ("nonfinite_state", 5)
+
+
+def with_norms(patch: pytest.MonkeyPatch, place: int, value: Callable[[int], float]) -> None:
+    """Let a figure of every step be made up: 0 is the loss, 3 the gradient norm."""
+    real = step.Stepper.measure
+
+    def measure(self: Any, batch: Any, number: int) -> Any:
+        measured = real(self, batch, number)
+        measured[place] = value(number)
+        return measured
+
+    patch.setattr(step.Stepper, "measure", measure)
+
+
+def test_a_finding_that_lasts_is_told_once_and_when_it_is_over(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_norms(monkeypatch, 3, lambda number: 50.0 if 60 <= number < 95 else 1.0)
+    _, events = harness.train(**settings(train={"epochs": 13, "batch_size": 2}))
+    assert trips(events, "exploding_gradient") == [(80, "none")]
+    over = [each.step for each in of(GuardRecovered, events) if each.guard == "exploding_gradient"]
+    assert over == [100]
+
+
+def test_a_spike_is_held_against_the_losses_before_it_however_long_it_is(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_norms(monkeypatch, 0, lambda number: 50.0 if number >= 55 else 1.0)
+    guards = {**LENIENT, "spike_window": 50, "spike_steps": 60, "max_rollbacks": 0}
+    run = harness.new(**settings(train={"epochs": 14, "batch_size": 2}, guards=guards))
+    events, code = harness.run(run)
+    assert code == ExitCode.HEALTH
+    assert trips(events, "loss_spike") == [(114, "stop")]
+
+
+def test_a_sample_that_was_kept_out_is_not_used_by_a_later_attempt_nor_after_a_rollback(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[int, ...]] = []
+    epoch = loader.TrainLoader.epoch
+
+    def noted(self: Any, *arguments: Any) -> Iterator[Batch]:
+        for batch in epoch(self, *arguments):
+            used.append(tuple(batch.sample_ids))
+            yield batch
+
+    with monkeypatch.context() as patch:
+        marked_sample(lambda output: output * NAN)(Injector(patch, at=1))
+        moment(NAN)(Injector(patch, at=6))
+        run, events = harness.train(**settings(train={"epochs": 2}))
+        assert len(of(RunRolledBack, events)) == 1
+    (aside,) = of(SampleSetAside, events)
+    (newest, *_) = checkpoint.list_steps(run.checkpoints)
+    (kept_out,) = json.loads((newest / "loop.json").read_text())["loop"]["quarantined"]
+    monkeypatch.setattr(loader.TrainLoader, "epoch", noted)
+    harness.run(run, attempt=2, settings=("train.epochs=4",))
+    assert len(used) == 8
+    assert kept_out not in {sample_id for batch in used for sample_id in batch}
+    assert aside.path
+
+
 class TestMemory:
     def test_a_model_with_batchnorm_keeps_two_images_at_once(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
@@ -267,7 +352,7 @@ class TestOverflows:
         assert same(final_weights(short), final_weights(run))
         assert sum(each.num_steps for each in of(StepsTaken, events)) == 4
 
-    def test_ten_in_a_row_are_told_once_and_when_it_is_over(
+    def test_ten_in_a_row_are_told_once(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         gradients(INF)(Injector(monkeypatch, at=1, times=11))

@@ -413,13 +413,13 @@ GOING_BACK = (
             "told: again and again",
             "            told.append(guard)\n",
             "",
-            f"engine/test_guards.py {_RECOVERY} engine/test_runs.py {_STEP}",
+            _LIMITS,
         ),
         (
             "told: what is over stays",
             "            told.remove(guard)\n",
             "            return\n",
-            f"engine/test_guards.py {_RECOVERY} engine/test_runs.py {_STEP}",
+            _LIMITS,
         ),
         (
             "skip: counted on after a good step",
@@ -434,7 +434,7 @@ GOING_BACK = (
     ),
     *mutants_of(
         "engine/trends.py",
-        (_ROLLBACK,),
+        (_LIMITS, _ROLLBACK),
         (
             "spike: an interrupted one goes on",
             "            loop.spike_steps = 0\n            loop.recent_losses.append",
