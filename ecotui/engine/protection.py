@@ -14,7 +14,6 @@ from ecotui.engine.guards import batch as batch_guard
 from ecotui.engine.host_copy import HostCopy
 from ecotui.engine.incidents import Incidents
 from ecotui.engine.quarantine import KEPT_OUT, returned_ids
-from ecotui.engine.records import Records
 from ecotui.engine.recovery import Recovery
 from ecotui.engine.relief import Relief
 from ecotui.engine.reporting import Reporter
@@ -67,7 +66,9 @@ class Protection:
         rollback = Rollback(parts, around.run, around.saver, around.copy, loop, emit)
         incidents = Incidents(parts, around.run, loop, emit)
         self.recovery = Recovery(parts, loop, rollback, emit)
-        self._story = StopReport(parts, around.run, loop, rollback.budget, incidents, Records(emit))
+        self._story = StopReport(
+            parts, around.run, loop, rollback.budget, incidents, rollback.records
+        )
         self.recovery.report = self._story.write
         self.relief = Relief(parts, around.changes, loop, emit)
         self.epochs = EpochProtection(parts, loop, self.recovery, incidents, emit)

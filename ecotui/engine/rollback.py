@@ -78,8 +78,8 @@ class Rollback:
         self._emit = emit
         self.soundness = Soundness(parts.trainable)
         limit = parts.config.guards.max_rollbacks
-        self._records = Records(emit)
-        self.budget = RollbackBudget(run.rollbacks, loop, limit, emit)
+        self.records = Records(emit)
+        self.budget = RollbackBudget(run.rollbacks, loop, limit, self.records)
 
     def go_back(self, verdict: Verdict, span: Span, *, counts: bool = True) -> bool:
         """Go back to a state from before a fault; no where there is none, and nothing is changed.
@@ -110,7 +110,7 @@ class Rollback:
         self._parts.schedule.factor = loop.learning_rate_factor
         self._parts.schedule.set_step(self._parts.place(loop.epoch, loop.batch_in_epoch))
         metrics = self._run.metrics
-        self._records.attempt(metrics, lambda: cut_metrics(metrics, loop.epoch))
+        self.records.attempt(metrics, lambda: cut_metrics(metrics, loop.epoch))
         if self._saver.save(loop, "rollback") is not None:
             self._saver.void_later(loop.step)
         told = RunRolledBack(

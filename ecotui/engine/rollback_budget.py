@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ecotui.engine.emit import Emit
 from ecotui.engine.records import Records
 from ecotui.engine.train_state import LoopState
 
@@ -48,14 +47,14 @@ class RollbackBudget:
         path: Where they are written down.
         loop: Its state counts those that it has saved.
         limit: How many there may be.
-        emit: Where the facts go.
+        records: Writes it.
     """
 
-    def __init__(self, path: Path, loop: LoopState, limit: int, emit: Emit) -> None:
+    def __init__(self, path: Path, loop: LoopState, limit: int, records: Records) -> None:
         self._path = path
         self._loop = loop
         self._limit = limit
-        self._records = Records(emit)
+        self._records = records
         self.begun = read_begun(path)
 
     @property

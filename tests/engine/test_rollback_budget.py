@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ecotui.engine.records import Records
 from ecotui.engine.rollback_budget import MAX_TRIES, RollbackBudget, read_begun
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import ExitCode
@@ -100,7 +101,7 @@ def test_what_could_not_be_gone_back_from_is_not_counted(
 def test_on_a_full_disk_it_is_counted_in_memory_and_told(tmp_path: Path) -> None:
     events: list[Event] = []
     loop = LoopState(step=7)
-    budget = RollbackBudget(tmp_path / "rollbacks.json", loop, 2, events.append)
+    budget = RollbackBudget(tmp_path / "rollbacks.json", loop, 2, Records(events.append))
     with full(tmp_path):
         assert [budget.begin(guard, "w") for guard in ("a", "b")] == [1, 2]
     assert not budget.is_left("c")
@@ -112,7 +113,7 @@ def test_a_file_that_says_nothing_is_as_none(tmp_path: Path, content: bytes) -> 
     path = tmp_path / "rollbacks.json"
     path.write_bytes(content)
     assert read_begun(path) == []
-    budget = RollbackBudget(path, LoopState(num_rollbacks=2, step=9), 3, lambda _: None)
+    budget = RollbackBudget(path, LoopState(num_rollbacks=2, step=9), 3, Records(lambda _: None))
     assert (budget.num_spent, budget.num_left, budget.is_left("g")) == (2, 1, True)
     assert budget.begin("g", "w") == 3
     assert len(read_begun(path)) == 3
