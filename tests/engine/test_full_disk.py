@@ -150,6 +150,15 @@ def test_a_save_for_which_there_is_no_memory_is_waited_for_and_changes_no_bit(
     assert same(final_weights(run), final_weights(whole))
 
 
+def test_a_save_that_fails_once_is_written_from_the_start_without_a_word(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = failing(monkeypatch, "commit_in_steps", MemoryError(), 1)
+    _, events = harness.train(train={"epochs": 3}, preflight={"level": "off"})
+    assert len(calls) > 3
+    assert of(SavingFailed, events) == []
+
+
 @pytest.mark.parametrize(("error", "said"), FAILURES)
 def test_a_checkpoint_that_cannot_be_read_back_for_now_ends_no_run(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str

@@ -703,7 +703,7 @@ SAVING = (
             "saved: one try is enough",
             "TRIES = 2",
             "TRIES = 1",
-            "engine/test_full_disk.py engine/test_saving.py",
+            "engine/test_full_disk.py::test_a_save_that_fails_once_is_written_from_the_start_without_a_word",
         ),
     ),
     *mutants_of(
