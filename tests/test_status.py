@@ -235,6 +235,9 @@ class TestReading:
         with run.events.open("ab") as log:
             log.write(b'{"kind":"heartbeat","seq":9')
         assert read_state(run) == before
+        with run.events.open("ab") as log:
+            log.write(b'9,"at":1,"since_start":1,"step":1,"seconds_since_progress":1}')
+        assert read_state(run) == before
 
     def test_a_heartbeat_at_the_end_is_heard(self, living: RunDir) -> None:
         add(living, Heartbeat(step=36, seconds_since_progress=77.0))

@@ -196,6 +196,7 @@ class TestLayers5And6:
         limits = {"max_lost_fraction": 0.9, "max_nonfinite_fraction": 0.02}
         _, events = harness.train(guards=limits)
         assert len([trip for trip in of(GuardTripped, events) if trip.layer == 5]) == 4
+        assert of(RunRolledBack, events) == []
         assert len(of(GuardRecovered, events)) == 2
 
     def test_a_skipped_batch_is_as_if_it_had_never_been(

@@ -474,7 +474,6 @@ READING = (
             "st_mtime < SECONDS_TO_TAKE_THE_LOCK",
             "st_mtime > 0",
         ),
-        ("reading: an end is covered up", "or state.ending is not None or", "or"),
     ),
 )
 
