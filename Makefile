@@ -14,7 +14,7 @@ IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: demo test slow torture check docs bench clean help
+.PHONY: demo test slow torture mutants check docs bench clean help
 
 demo: $(DEMO_READY) ## train the demo: 1,797 handwritten digits, in about three minutes
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/ecotui digits; else $(BIN)/ecotui --headless digits; fi
@@ -27,6 +27,9 @@ slow: $(DEV_READY) ## run the tests that take minutes
 
 torture: $(DEV_READY) ## kill and signal runs by the hundred (docs/faults.md)
 	$(BIN)/python -m pytest -m torture tests/faults
+
+mutants: $(DEV_READY) ## change ecotui in one place after the other: tests must notice
+	$(BIN)/python -m tests.mutants
 
 check: $(DEV_READY) ## check lint, format, types and the floors
 	$(BIN)/ruff check .

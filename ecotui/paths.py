@@ -124,6 +124,16 @@ class RunDir:
         return self.path / "incidents"
 
     @property
+    def rollbacks(self) -> Path:
+        """How often the run has gone back, and why; written before it does."""
+        return self.path / "rollbacks.json"
+
+    @property
+    def stop_report(self) -> Path:
+        """Why a guard has stopped the run, and all that was tried; for a person."""
+        return self.path / "stop-report.md"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of committed checkpoints."""
         return self.path / "checkpoints"

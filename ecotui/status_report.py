@@ -149,6 +149,8 @@ class Files(_Part):
     last_checkpoint: str | None
     quarantine: str | None
     """Null where nothing was set aside."""
+    stop_report: str | None = None
+    """Why a guard has stopped the run, and all that was tried; null where none has."""
 
 
 class StatusReport(_Part):
@@ -332,4 +334,10 @@ def _files(state: RunState, run: RunDir) -> Files:
         events=visible(run.events),
         last_checkpoint=None if last is None else visible(run.path / last),
         quarantine=visible(run.quarantine) if state.num_set_aside else None,
+        stop_report=visible(run.stop_report) if _is_guards(state.ending, run) else None,
     )
+
+
+def _is_guards(ending: Ending | None, run: RunDir) -> bool:
+    """Say whether a guard has ended the run and told why."""
+    return isinstance(ending, RunFailed) and run.stop_report.is_file()

@@ -111,4 +111,6 @@ def _files(report: StatusReport) -> list[str]:
         lines.append(f"best checkpoint: {report.scores.best.path}")
     if files.quarantine is not None:
         lines.append(f"set aside: {files.quarantine}")
+    if files.stop_report is not None:
+        lines.append(f"why it stopped: {files.stop_report}")
     return lines

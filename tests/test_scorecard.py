@@ -274,6 +274,10 @@ class TestFirstEpoch:
         found = statuses(*WHOLE[:11], *later)
         assert {found[name] for name in ("first_accuracy", "loss_falls", "few_lost")} == {"met"}
 
+    def test_the_test_is_not_the_first_validation(self) -> None:
+        tested = validated(0.01).model_copy(update={"split": "test"})
+        assert statuses(*WHOLE[:11], tested)["first_accuracy"] == "met"
+
     @pytest.mark.parametrize(("epochs_done", "status"), [(0, "open"), (1, "met")])
     def test_going_back_before_its_end_opens_it_again(self, epochs_done: int, status: str) -> None:
         resumed = RunResumed(

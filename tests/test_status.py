@@ -106,6 +106,20 @@ def test_a_failure_tells_cause_remedy_and_code(recorded: Recorded, capsys: Captu
     assert told["ending"]["exit_code"] == 4
     assert told["ending"]["remedy"]
     assert told["worst"] == "critical"
+    assert told["files"]["stop_report"] is None
+
+
+def test_the_page_on_why_a_guard_stopped_the_run_is_named(
+    recorded: Recorded, capsys: Capture
+) -> None:
+    run = recorded("guard_stopped")
+    run.stop_report.write_text("# Why\n")
+    assert told_json(run, capsys)["files"]["stop_report"] == str(run.stop_report)
+    assert ask(str(run.path)) == 0
+    assert f"why it stopped: {run.stop_report}" in capsys.readouterr().out.splitlines()
+    finished = recorded("clean_run")
+    finished.stop_report.write_text("# Why\n")
+    assert told_json(finished, capsys)["files"]["stop_report"] is None
 
 
 @pytest.fixture
@@ -220,6 +234,9 @@ class TestReading:
         before = read_state(run)
         with run.events.open("ab") as log:
             log.write(b'{"kind":"heartbeat","seq":9')
+        assert read_state(run) == before
+        with run.events.open("ab") as log:
+            log.write(b'9,"at":1,"since_start":1,"step":1,"seconds_since_progress":1}')
         assert read_state(run) == before
 
     def test_a_heartbeat_at_the_end_is_heard(self, living: RunDir) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from ecotui import disk
 from ecotui.durable import sync_file, sync_folder
 from ecotui.engine import checkpoint
 from ecotui.engine.checkpoint import Committed, Steps
+from ecotui.engine.compute import is_out_of_memory
 from ecotui.engine.emit import Emit
 from ecotui.engine.keeping import Keeper
 from ecotui.engine.snapshot import State, state_bytes
@@ -28,6 +30,7 @@ from ecotui.events import (
     BestCheckpointChanged,
     CheckpointSaved,
     HealthAlerted,
+    LogWritten,
     SavingFailed,
     SavingRestored,
 )
@@ -140,7 +143,7 @@ class Writer:
 
         Emits:
             BestCheckpointChanged, CheckpointSaved, CheckpointVerified,
-            CheckpointDropped, HealthAlerted, SavingFailed.
+            CheckpointDropped, HealthAlerted, LogWritten, SavingFailed.
         """
         self.is_tending = False
         try:
@@ -191,9 +194,12 @@ class Writer:
             try:
                 return (yield from self._commit(planned))
             except Exception as error:
-                if not isinstance(error, OSError) and not disk.is_storage_fault(error):
+                if not _passes(error):
                     raise
-                job.failure = error
+                # Without its traceback, which would keep what the failed attempt has allocated.
+                job.failure = error.with_traceback(None)
+            if is_out_of_memory(job.failure):
+                gc.collect()
         return None
 
     def _commit(self, planned: Planned) -> Steps[Committed]:
@@ -239,7 +245,14 @@ class Writer:
 
     def _tend(self) -> Steps[None]:
         self.is_tending = True
-        yield from self._keeper.tend(self._best)
+        try:
+            yield from self._keeper.tend(self._best)
+        except Exception as error:
+            if not _passes(error):
+                raise
+            said = f"checkpoints cannot be looked after now: {_reason(error)}"
+            again = "that is made up for after the next save"
+            self._emit(LogWritten(severity="note", message=f"{said}; {again}"))
         if self.last_path is not None and not (self._run_path / self.last_path).is_dir():
             self.last_path, self.is_overdue = self._newest(), True
 
@@ -313,12 +326,21 @@ def _wanted(job: Job) -> int:
     return int(sum(planned.num_bytes for planned in job.planned) * ROOM_FACTOR) + RESERVE_BYTES
 
 
+def _passes(error: Exception) -> bool:
+    """Say whether a failure is one of the disk or of memory, which may be over later."""
+    return isinstance(error, OSError) or is_out_of_memory(error) or disk.is_storage_fault(error)
+
+
 def _reason(error: Exception) -> str:
+    if is_out_of_memory(error):
+        return "memory ran out"
     said = error.strerror if isinstance(error, OSError) else str(error)
     return visible(said or str(error), limit=200)
 
 
 def _remedy(job: Job, error: Exception, folder: Path) -> str:
+    if is_out_of_memory(error):
+        return f"end other programs: about {bytes_size(_wanted(job))} of memory are wanted"
     if disk.is_full(error):
         return f"free {bytes_size(_wanted(job))} on the disk of {visible(folder)}"
     return f"see to the disk and the permissions of {visible(folder)}"

@@ -72,6 +72,11 @@ class Incidents:
         self._investigation = Investigation(parts)
         self._past: deque[PastStep] = deque(maxlen=MAX_STEPS)
 
+    @property
+    def past(self) -> list[PastStep]:
+        """The last steps of this attempt, the oldest first."""
+        return list(self._past)
+
     def note_step(self, step: int, gradients: Gradients) -> None:
         """Remember what a step measured, for the record of a later incident."""
         rate = learning_rate(self._parts.trainable.optimizer)

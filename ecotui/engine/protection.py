@@ -20,6 +20,7 @@ from ecotui.engine.reporting import Reporter
 from ecotui.engine.rollback import Rollback
 from ecotui.engine.saving import Saver
 from ecotui.engine.step_protection import StepProtection
+from ecotui.engine.stop_report import StopReport
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import ExitCode
 from ecotui.events import SplitName
@@ -65,6 +66,10 @@ class Protection:
         rollback = Rollback(parts, around.run, around.saver, around.copy, loop, emit)
         incidents = Incidents(parts, around.run, loop, emit)
         self.recovery = Recovery(parts, loop, rollback, emit)
+        self._story = StopReport(
+            parts, around.run, loop, rollback.budget, incidents, rollback.records
+        )
+        self.recovery.report = self._story.write
         self.relief = Relief(parts, around.changes, loop, emit)
         self.epochs = EpochProtection(parts, loop, self.recovery, incidents, emit)
         self.steps = StepProtection(
@@ -73,6 +78,7 @@ class Protection:
 
     def begin(self) -> None:
         """Leave out what was set aside for good, and keep the first state to go back to."""
+        self._story.clear()
         loop = self._loop
         back = returned_ids(self._around.run.quarantine, self._parts.index)
         loop.quarantined = [each for each in loop.quarantined if each not in back]

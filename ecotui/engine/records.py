@@ -32,7 +32,7 @@ class Records:
         Emits:
             HealthAlerted, the first time that it cannot be written.
         """
-        self._try(path, lambda: disk.append_line(path, f"{line}\n".encode()))
+        self.attempt(path, lambda: disk.append_line(path, f"{line}\n".encode()))
 
     def append_row(self, path: Path, row: Mapping[str, Any]) -> None:
         """Append a row to a table, with a first line of names where the file is new.
@@ -58,9 +58,18 @@ class Records:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text.encode())
 
-        self._try(path, write)
+        self.attempt(path, write)
 
-    def _try(self, path: Path, write: Callable[[], None]) -> None:
+    def attempt(self, path: Path, write: Callable[[], None]) -> None:
+        """Write in a way of one's own.
+
+        Args:
+            path: Of the file, to be named.
+            write: Does it, and leaves the file as it is where it fails.
+
+        Emits:
+            HealthAlerted, the first time that it cannot be written.
+        """
         try:
             write()
         except OSError as error:

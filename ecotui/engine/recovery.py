@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ecotui.engine.assembly import Parts
@@ -35,6 +35,8 @@ class Recovery:
         self._rollback = rollback
         self._emit = emit
         self._last_bad: Verdict | None = None
+        self.report: Callable[[Verdict, Sequence[str]], str] = lambda *_: ""
+        """Writes down why the run ends, and says where; called before it does."""
 
     def act(
         self,
@@ -73,7 +75,8 @@ class Recovery:
             resolved = replace(resolved, what=nowhere, action="stop")
             self._tell(resolved, files, step)
         if resolved.action == "stop":
-            raise EcoError(resolved.what, _expected(resolved), resolved.advice, exit_code)
+            remedy = self._with_report(resolved, files)
+            raise EcoError(resolved.what, _expected(resolved), remedy, exit_code)
 
     def go_back_uncounted(self, verdict: Verdict, span: Span, files: Sequence[str]) -> None:
         """State a verdict that was answered otherwise, and begin anew at the last sound state.
@@ -89,9 +92,8 @@ class Recovery:
         self._last_bad = verdict
         if self._rollback.go_back(verdict, span, counts=False):
             raise RolledBack
-        raise EcoError(
-            verdict.what, "a sound state to go back to", verdict.advice, ExitCode.OUT_OF_MEMORY
-        )
+        remedy = self._with_report(verdict, files)
+        raise EcoError(verdict.what, "a sound state to go back to", remedy, ExitCode.OUT_OF_MEMORY)
 
     def tell_once(self, guard: str, verdict: Verdict | None, step: int | None = None) -> None:
         """State a lasting finding when it begins, and when it is over.
@@ -143,11 +145,16 @@ class Recovery:
             return allowed
         if not config.healing:
             return allowed.quieted("stop")
-        if allowed.action == "rollback" and not self._rollback.is_left():
-            count = counted(self._loop.num_rollbacks, "rollback")
-            what = f"{allowed.what}, after {count}" if self._loop.num_rollbacks else allowed.what
+        budget = self._rollback.budget
+        if allowed.action == "rollback" and not budget.is_left(allowed.guard):
+            count = counted(budget.num_spent, "rollback")
+            what = f"{allowed.what}, after {count}" if budget.num_spent else allowed.what
             return replace(allowed, what=what, action="stop")
         return allowed
+
+    def _with_report(self, verdict: Verdict, files: Sequence[str]) -> str:
+        where = self.report(verdict, files[:MAX_NAMED_FILES])
+        return f"{verdict.advice}; the whole story is in {where}" if where else verdict.advice
 
     def _tell(self, verdict: Verdict, files: Sequence[str], step: int | None) -> None:
         at = self._loop.step if step is None else step

@@ -13,8 +13,9 @@ from ecotui.engine.emit import Emit
 from ecotui.engine.guards.guard import Verdict
 from ecotui.engine.host_copy import HostCopy
 from ecotui.engine.manifest import BadCheckpointError, read_manifest
-from ecotui.engine.records import cut_metrics
+from ecotui.engine.records import Records, cut_metrics
 from ecotui.engine.restoring import MisfitError, Restorable, from_memory, prepare
+from ecotui.engine.rollback_budget import RollbackBudget
 from ecotui.engine.saving import Saver
 from ecotui.engine.soundness import Soundness
 from ecotui.engine.train_state import LoopState
@@ -30,6 +31,9 @@ _KEPT = (
 )
 """What the loop still knows after it has gone back: of healing, of samples, and of the best model,
 which was validated and lies on the disk. Forgetting its rollbacks it would go back for ever."""
+
+
+_CAME_TO = {"to_step", "epoch", "source", "num_skipped_batches", "learning_rate_factor"}
 
 
 class RolledBack(Exception):  # noqa: N818 - not a fault: training goes on from there
@@ -73,10 +77,9 @@ class Rollback:
         self._loop = loop
         self._emit = emit
         self.soundness = Soundness(parts.trainable)
-
-    def is_left(self) -> bool:
-        """Say whether the run may go back once more."""
-        return self._loop.num_rollbacks < self._parts.config.guards.max_rollbacks
+        limit = parts.config.guards.max_rollbacks
+        self.records = Records(emit)
+        self.budget = RollbackBudget(run.rollbacks, loop, limit, self.records)
 
     def go_back(self, verdict: Verdict, span: Span, *, counts: bool = True) -> bool:
         """Go back to a state from before a fault; no where there is none, and nothing is changed.
@@ -92,42 +95,46 @@ class Rollback:
         loop, from_step = self._loop, self._loop.step
         end = self._parts.place(loop.epoch, loop.batch_in_epoch) + 1
         self._saver.finish()
+        number = self.budget.begin(verdict.guard, verdict.what) if counts else 0
         restored = self._restored(span)
         if restored is None:
+            if counts:
+                self.budget.withdraw()
             return False
         found, source = restored
         kept = {name: getattr(loop, name) for name in _KEPT}
         for entry in fields(LoopState):
             setattr(loop, entry.name, kept.get(entry.name, getattr(found, entry.name)))
-        self._count(counts=counts)
+        self._count(number)
         num_skipped = self._pass_over(span, end)
         self._parts.schedule.factor = loop.learning_rate_factor
         self._parts.schedule.set_step(self._parts.place(loop.epoch, loop.batch_in_epoch))
-        cut_metrics(self._run.metrics, loop.epoch)
+        metrics = self._run.metrics
+        self.records.attempt(metrics, lambda: cut_metrics(metrics, loop.epoch))
         if self._saver.save(loop, "rollback") is not None:
             self._saver.void_later(loop.step)
-        self._emit(
-            RunRolledBack(
-                from_step=from_step,
-                to_step=loop.step,
-                epoch=loop.epoch,
-                source=source,
-                guard=verdict.guard,
-                what=verdict.what,
-                num_skipped_batches=num_skipped,
-                learning_rate_factor=loop.learning_rate_factor,
-                num_rollbacks=loop.num_rollbacks,
-                rollbacks_left=self._parts.config.guards.max_rollbacks - loop.num_rollbacks,
-            )
+        told = RunRolledBack(
+            from_step=from_step,
+            to_step=loop.step,
+            epoch=loop.epoch,
+            source=source,
+            guard=verdict.guard,
+            what=verdict.what,
+            num_skipped_batches=num_skipped,
+            learning_rate_factor=loop.learning_rate_factor,
+            num_rollbacks=loop.num_rollbacks,
+            rollbacks_left=self.budget.num_left,
         )
+        if counts:
+            self.budget.finish(**told.model_dump(include=_CAME_TO))
+        self._emit(told)
         return True
 
-    def _count(self, *, counts: bool) -> None:
+    def _count(self, number: int) -> None:
+        """Count a rollback, if it is one that counts: then its number is not 0."""
         loop = self._loop
-        if not counts:
-            return
-        loop.num_rollbacks += 1
-        if loop.num_rollbacks > 1:
+        loop.num_rollbacks = max(loop.num_rollbacks, number)
+        if number > 1:
             loop.learning_rate_factor *= self._parts.config.guards.rollback_learning_rate_factor
 
     def _pass_over(self, span: Span, end: int) -> int:

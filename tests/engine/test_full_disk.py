@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import pytest
 
 from ecotui.commands import StopRun, append_command
-from ecotui.engine import saving
+from ecotui.engine import checkpoint, saving
 from ecotui.errors import ExitCode
-from ecotui.events import CheckpointSaved, Event, HealthAlerted, LogWritten, RunFailed
+from ecotui.events import (
+    CheckpointSaved,
+    Event,
+    HealthAlerted,
+    LogWritten,
+    RunFailed,
+    SavingFailed,
+    SavingRestored,
+)
 from ecotui.paths import RunDir
 from ecotui.stream import EventWriter, Tail
 from tests.engine.harness import Harness, final_weights, of, same
+from tests.engine.injector import OUT_OF_MEMORY
 from tests.engine.test_resumption import EVERYTHING
 from tests.faults.broken_disk import full
 
@@ -90,3 +102,72 @@ def test_a_stop_on_a_full_disk_is_told_with_the_room_of_the_ballast(
     assert "No space left" in failed.what
     assert not failed.discard
     assert harness.run(run, attempt=2)[1] == ExitCode.DONE
+
+
+def failing(patch: pytest.MonkeyPatch, name: str, error: Exception, times: int) -> list[int]:
+    """Let a function of the checkpoints raise in its second step, so many times from its third
+    call on; returns the calls."""
+    calls: list[int] = []
+    real = getattr(checkpoint, name)
+
+    def written(*arguments: Any) -> Any:
+        calls.append(len(calls))
+        yield
+        if 2 <= calls[-1] < 2 + times:
+            raise error
+        return (yield from real(*arguments))
+
+    patch.setattr(checkpoint, name, written)
+    return calls
+
+
+FAILURES = [
+    (MemoryError(), "memory ran out"),
+    (RuntimeError(OUT_OF_MEMORY), "memory ran out"),
+    (OSError(errno.EMFILE, "too many open files"), "too many open files"),
+]
+
+
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+def test_a_save_for_which_there_is_no_memory_is_waited_for_and_changes_no_bit(
+    harness: Harness,
+    monkeypatch: pytest.MonkeyPatch,
+    background: bool,
+    error: Exception,
+    said: str,
+) -> None:
+    monkeypatch.setattr(saving, "RETRY_SECONDS", 0.01)
+    whole, _ = harness.train(**EVERYTHING)
+    with monkeypatch.context() as patch:
+        calls = failing(patch, "commit_in_steps", error, 3)
+        run, events = harness.train(**EVERYTHING, checkpoint={"background": background})
+    assert len(calls) > 5
+    (failed,) = of(SavingFailed, events)
+    assert failed.what.endswith(f"could not be saved, twice: {said}")
+    assert ("end other programs" in failed.remedy) == ("memory" in said)
+    assert len(of(SavingRestored, events)) == 1
+    assert same(final_weights(run), final_weights(whole))
+
+
+def test_a_save_that_fails_once_is_written_from_the_start_without_a_word(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = failing(monkeypatch, "commit_in_steps", MemoryError(), 1)
+    _, events = harness.train(train={"epochs": 3}, preflight={"level": "off"})
+    assert len(calls) > 3
+    assert of(SavingFailed, events) == []
+
+
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+def test_a_checkpoint_that_cannot_be_read_back_for_now_ends_no_run(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    failing(monkeypatch, "verify_in_steps", error, 1)
+    run, events = harness.train(**EVERYTHING)
+    told = [each.message for each in of(LogWritten, events) if "looked after" in each.message]
+    assert told == [
+        f"checkpoints cannot be looked after now: {said}; that is made up for after the next save"
+    ]
+    for path in checkpoint.list_steps(run.checkpoints):
+        checkpoint.verify(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -326,6 +327,22 @@ class TestCommand:
         (complaint,) = told.say(alert())
         assert "had not ended within 1 s, and was killed" in complaint.message
         assert is_gone(int(pid_file.read_text()))
+
+    def test_the_end_waits_until_the_last_message_is_on_its_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = subprocess.Popen
+
+        def slow(*arguments: Any, **named: Any) -> Any:
+            time.sleep(0.3)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr("ecotui.engine.messenger.subprocess.Popen", slow)
+        told = Told(tmp_path, command=["true"])
+        told.messenger(failed())
+        told.messenger.close()
+        assert [each.is_fed.is_set() for each in told.messenger._carriers] == [True]
+        assert told.messenger.wait(WAIT_SECONDS)
 
     def test_the_last_message_outlives_the_engine(self, tmp_path: Path) -> None:
         marker = tmp_path / "arrived"

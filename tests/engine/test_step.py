@@ -163,8 +163,9 @@ def test_a_bad_step_that_is_read_late_names_its_step_and_files(
     assert all(each.loss is not None for each in of(StepsTaken, events))
 
 
+@pytest.mark.parametrize("at", [2, 7])
 def test_a_skip_read_late_equals_a_skip_judged_at_once(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     weights = []
     init = Stepper.__init__
@@ -175,7 +176,7 @@ def test_a_skip_read_late_equals_a_skip_judged_at_once(
                 "__init__",
                 lambda self, *told, late=is_late: init(self, *told, can_be_late=late),
             )
-            loss_of(NAN)(Injector(patch, at=2))
+            loss_of(NAN)(Injector(patch, at=at))
             run, events = harness.train(**SETTINGS)
             finished = of(EpochFinished, events)[0]
             (newest, *_) = checkpoint.list_steps(run.checkpoints)

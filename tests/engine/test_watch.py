@@ -171,6 +171,16 @@ class TestPace:
         assert reading is not None
         assert reading.images_per_second == 100.0
 
+    def test_a_reading_with_a_pause_in_it_does_not_count_as_one(self) -> None:
+        pace = Pace(freeze_epochs=0)
+        self.epoch(pace, 1, 1.0)
+        pace.begin(begun(2))
+        for _ in range(LEAST_READINGS):  # of which the first is left out
+            pace.note(taken(100.0))
+        pace.skip()
+        pace.note(taken(100.0))
+        assert pace.end(ended(2)) is None
+
     @pytest.mark.parametrize(
         ("count", "is_judged"), [(LEAST_READINGS - 1, False), (LEAST_READINGS, True)]
     )
@@ -551,6 +561,15 @@ class TestProgress:
         for number in range(2_000):
             progress.note(number)
         assert len(progress.step_seconds) == 512
+
+    def test_a_look_while_photos_are_waited_for_is_no_progress(self, tmp_path: Path) -> None:
+        control = Control(tmp_path / "commands.jsonl", 0, lambda _: None, StopFlag())
+        control.poll(3)
+        control.progress.last_progress_seconds -= 50.0
+        control.poll(4, is_waiting=True)
+        assert control.progress.silence_seconds() >= 50.0
+        assert control.progress.is_waiting()
+        assert control.progress.step == 3
 
     def test_waiting_ends_with_progress_and_with_silence(self) -> None:
         progress = Progress()

@@ -53,7 +53,17 @@ def test_what_a_card_does_not_tell_is_unknown(tmp_path: Path) -> None:
     assert gauge == CardGauge(num_looks=1)
 
 
-@pytest.mark.parametrize("body", ["exit 9", "echo rubbish", "true", "sleep 5"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "exit 9",
+        "echo rubbish",
+        "true",
+        "sleep 5",
+        f"echo '{GOOD}'; exit 9",
+        f"sleep 1; echo '{GOOD}'",
+    ],
+)
 def test_silence_is_counted_and_the_last_figures_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:

@@ -56,6 +56,13 @@ def test_processors_that_may_not_be_used_do_not_count(place: Place, tmp_path: Pa
     assert look.look().cpu_fraction is None  # no time has passed
 
 
+def test_waiting_for_the_disk_is_no_work(place: Place, tmp_path: Path) -> None:
+    place.write("proc/stat", "cpu0 1 0 0 1 0 0 0 0\n")
+    look = Gauges(tmp_path)
+    place.write("proc/stat", "cpu0 11 0 0 21 70 0 0 0\n")
+    assert look.look().cpu_fraction == 0.1
+
+
 @pytest.mark.parametrize(
     ("files", "fraction"),
     [
