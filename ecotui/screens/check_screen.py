@@ -61,7 +61,8 @@ class CheckScreen(EcoScreen):
     CheckScreen.-wide #parts { layout: horizontal; }
     CheckScreen.-wide VerdictList { width: 3fr; height: 100%; }
     CheckScreen.-wide FindingDetail { width: 2fr; height: 100%; }
-    CheckScreen .panel { border-top: solid $primary-muted; padding: 0 1; }
+    CheckScreen .panel, CheckScreen .panel:focus { border: none; padding: 0 1; }
+    CheckScreen .panel { border-top: solid $primary-muted; }
     CheckScreen .panel:focus { border-top: heavy $accent; }
     """
 

@@ -19,7 +19,7 @@ from ecotui.run_state import RunState
 from ecotui.screens.check_screen import CheckScreen, Subject
 from ecotui.screens.messages import Copy, Errand
 from ecotui.text import counted, listed, visible
-from ecotui.widgets.finding_rows import Row, environment_rows
+from ecotui.widgets.finding_rows import Row, environment_causes, environment_rows
 from ecotui.widgets.finding_text import detail
 from ecotui.widgets.marks import PHASES, STATUSES, VERDICTS
 from ecotui.widgets.panel import bindings_of
@@ -85,6 +85,7 @@ Mending shows its commands first, and undoes them where they did not help.
         repair = state.repair
         output = self.query_one("#output", TailText)
         output.display = repair.step is not None
+        self.set_class(repair.step is not None, "-mending")
         if repair.step is None or not self._output.are_new(repair.step, repair.said, repair.end):
             return
         steps = len(repair.plan.steps) if repair.plan is not None else 0
@@ -226,7 +227,9 @@ def soundness(subject: Subject) -> Readiness:
         is_good = end.outcome in ("mended", "better")
         return Readiness(VERDICTS["pass" if is_good else "fail"], told)
     if failed:
-        told = f"no run can be trusted here: {visible(failed[0].what)}"
+        first = environment_causes(failed)[0]
+        wanted = f", expected {visible(first.expected)}" if first.expected else ""
+        told = f"no run can be trusted here: {visible(first.what)}{wanted}"
         return Readiness(VERDICTS["fail"], told)
     is_under_way = state.stage is not None and state.stage.name == "diagnose"
     if is_under_way or (not checks and state.attempt and state.ending is None):

@@ -113,6 +113,9 @@ with one key. A shipped config is copied first. The last change can always be ta
     def show_detail(self, row: Row | None) -> None:
         """Show a finding with the pictures concerned."""
         about = "" if row is None else row.id
+        has_photos = isinstance(row, FindingRow) and bool(row.finding.examples)
+        told = "Enter lists the photos" if has_photos else ""
+        self.query_one(VerdictList).border_subtitle = told
         text = detail(row, self.left_out)
         self.query_one(FindingDetail).show(about, text, self._shown(row, self.subject.run))
 
@@ -152,7 +155,8 @@ with one key. A shipped config is copied first. The last change can always be ta
             case "leave_out":
                 return isinstance(row, FindingRow | FileRow) and _can_leave_out(row)
             case "accept":
-                return isinstance(row, CheckRow) and row.check.verdict == "warn"
+                is_warning = isinstance(row, CheckRow) and row.check.verdict == "warn"
+                return is_warning and row.check.check in CHECKS
             case "apply_plan":
                 plan = self.subject.state.outlook.plan
                 return plan is not None and bool(plan.settings.strip())
@@ -240,14 +244,8 @@ with one key. A shipped config is copied first. The last change can always be ta
     def action_accept(self) -> None:
         """Accept the warning under the cursor by its name."""
         row = self.query_one(VerdictList).row
-        if not isinstance(row, CheckRow) or row.check.verdict != "warn":
-            return
-        name = row.check.check
-        if name in CHECKS:
-            self.post_message(DraftAcceptance(name))
-        else:
-            told = "a warning of the environment or of the files holds nothing up: none to accept"
-            self.say(told, is_warning=True)
+        if isinstance(row, CheckRow) and row.check.check in CHECKS:
+            self.post_message(DraftAcceptance(row.check.check))
 
     def action_undo(self) -> None:
         """Take the last change back."""

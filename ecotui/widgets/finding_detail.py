@@ -17,6 +17,7 @@ from ecotui.widgets.thumbnail import Thumbnail
 MAX_PICTURES = 12
 _ONE_COLUMN = 26
 _LARGE_ROWS = 26
+_TALL_ROWS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class FindingDetail(VerticalScroll, can_focus=True):
     FindingDetail { height: 1fr; scrollbar-size-vertical: 1; }
     FindingDetail > Static { height: auto; }
     FindingDetail > ItemGrid { height: auto; grid-gutter: 1 1; grid-rows: auto; }
+    FindingDetail.-beside { layout: horizontal; }
+    FindingDetail.-beside > Static { width: 1fr; }
+    FindingDetail.-beside > ItemGrid { width: 26; }
     """
 
     def __init__(self, title: str, *, id: str | None = None) -> None:  # noqa: A002
@@ -107,12 +111,14 @@ class FindingDetail(VerticalScroll, can_focus=True):
         if count == 1 and height >= _LARGE_ROWS:
             rows = min(_LARGE_ROWS, height - 8)
             return f"{min(2 * rows + 4, max(8, width - 2))}x{rows}"
-        return f"{_ONE_COLUMN - 2}x{11 if height >= 14 else 8}"
+        return f"{_ONE_COLUMN - 2}x{11 if height >= _TALL_ROWS else 8}"
 
     def _put(self, shown: Sequence[Shown]) -> None:
         grid = self.query_one(ItemGrid)
         columns, rows = map(int, self._cells(len(shown)).split("x"))
         grid.remove_children()
         grid.display = bool(shown)
+        # A picture below the text would be below the fold.
+        self.set_class(len(shown) == 1 and self.size.height < _TALL_ROWS, "-beside")
         if shown:
             grid.mount_all([_Cell(each, columns, rows) for each in shown])

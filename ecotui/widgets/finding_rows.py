@@ -85,14 +85,30 @@ Row = Heading | CheckRow | FindingRow | FileRow | PicturesRow | PlanRow
 def environment_rows(state: RunState) -> tuple[Row, ...]:
     """Return the checks of layer 1 in groups, the worst first and causes before effects."""
     checks = [check for check in state.checks if check.layer == 1]
-    order = {name: place for place, name in enumerate(CHECKS)}
-    rows: list[Row] = []
+    mended = _mended(state)
+    proof = [check for check in checks if check.check in mended and check.verdict == "pass"]
+    rows = _group("pass", [_check_row(check) for check in proof], "mended, and examined again")
+    checks = [check for check in checks if check not in proof]
     for verdict in GROUPS:
         mine = [check for check in checks if check.verdict == verdict]
         if verdict == "fail":
-            mine.sort(key=lambda check: order.get(check.check, len(order)))
+            mine = environment_causes(mine)
         rows += _group(verdict, [_check_row(check) for check in mine])
     return tuple(rows)
+
+
+def _mended(state: RunState) -> frozenset[str]:
+    """Return the checks that a repair was for, once it has helped."""
+    plan, end = state.repair.plan, state.repair.end
+    if plan is None or end is None or end.outcome not in ("mended", "better"):
+        return frozenset()
+    return frozenset(name for step in plan.steps for name in step.checks)
+
+
+def environment_causes(failed: Sequence[CheckReported]) -> list[CheckReported]:
+    """Return failed checks so that a cause comes before what follows from it."""
+    order = {name: place for place, name in enumerate(CHECKS)}
+    return sorted(failed, key=lambda check: order.get(check.check, len(order)))
 
 
 def preflight_rows(state: RunState, opened: frozenset[str] = frozenset()) -> tuple[Row, ...]:

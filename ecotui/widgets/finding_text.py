@@ -59,7 +59,7 @@ def _check(check: CheckReported) -> Content:
             ("source", check.source),
         ),
     ]
-    if check.fix:
+    if check.fix and shlex.join(check.fix) != check.remedy:
         lines += _named(("mended by", shlex.join(check.fix)))
     place = f"layer {check.layer}, {LAYER_NAMES[check.layer]}: {check.check}"
     return _joined([*lines, *_named(("check", place))])
@@ -109,9 +109,9 @@ def _plan(plan: PlanProposed) -> Content:
     lines += [Content.styled(visible(note), "$foreground-muted") for note in plan.notes]
     written = visible_lines(plan.settings)
     if not written:
-        return _joined([*lines, Content("the settings of the config suit this machine")])
-    lines.append(Content.styled("settings that would suit it better:", "$text-primary bold"))
-    return _joined([*lines, *(Content(f"  {line}") for line in written)])
+        return _joined([Content("the settings of the config suit this machine"), *lines])
+    better = Content.styled("settings that would suit it better:", "$text-primary bold")
+    return _joined([better, *(Content(f"  {line}") for line in written), *lines])
 
 
 def _memory(plan: PlanProposed) -> str:

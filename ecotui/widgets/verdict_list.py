@@ -40,9 +40,9 @@ class VerdictList(OptionList):
     VerdictList > .option-list--option { padding: 0; }
     VerdictList > .option-list--option-disabled { color: $text-primary; text-style: bold; }
     VerdictList > .option-list--option-highlighted { text-style: bold; }
-    VerdictList:focus > .option-list--option-highlighted {
-        color: $block-cursor-foreground; background: $block-cursor-background;
-        text-style: $block-cursor-text-style; }
+    /* Marks keep their colours under the cursor, so its own must be a quiet one. */
+    VerdictList:focus > .option-list--option-highlighted { background: $primary-muted;
+        color: $foreground; text-style: bold; }
     """
 
     @dataclass
