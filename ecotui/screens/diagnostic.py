@@ -55,6 +55,7 @@ Mending shows its commands first, and undoes them where they did not help.
         super().__init__()
         self._planned: DiagnoseJob | None = None
         self._output = Seen()
+        self._has_begun = False
 
     def compose_below(self) -> ComposeResult:
         """Lay out the place for what the commands of a repair print."""
@@ -67,8 +68,9 @@ Mending shows its commands first, and undoes them where they did not help.
         """Examine the environment, where there is nothing to show yet."""
         super().on_screen_resume()
         host = self.host
-        is_empty = host.run_dir is None and self.errand is None
+        is_empty = host.run_dir is None and self.errand is None and not self._has_begun
         if is_empty and not self.is_checking and not host.situation.is_readonly:
+            self._has_begun = True  # Once: a screen may come into view twice in a row.
             self.action_again()
 
     def rows(self, state: RunState) -> tuple[Row, ...]:
@@ -114,7 +116,7 @@ Mending shows its commands first, and undoes them where they did not help.
             return
         self._examine("no")
 
-    @work(group="examine", exit_on_error=False)
+    @work(group="examine", exclusive=True, exit_on_error=False)
     async def _examine(self, repair: Literal["no", "plan", "apply"]) -> None:
         from ecotui.jobs import DiagnoseJob
         from ecotui.terminal_facts import look_at_terminal

@@ -98,13 +98,12 @@ with one key. A shipped config is copied first. The last change can always be ta
 
     def _hint(self) -> str:
         """Return which config is meant, and how many changes the check has not seen."""
-        draft = self.host.draft
+        draft, errand = self.host.draft, self.errand
+        if errand is not None and errand.job is not self._checked_with[0]:
+            self._checked_with = (errand.job, 0 if draft is None else len(draft.changes))
         if draft is None:
             return ""
         told = f"config: {visible(draft.loaded.path, limit=120)}"
-        errand = self.errand
-        if errand is not None and errand.job is not self._checked_with[0]:
-            self._checked_with = (errand.job, len(draft.changes))
         unseen = len(draft.changes) - (self._checked_with[1] if errand is not None else 0)
         if unseen > 0:
             told += f"; {counted(unseen, 'change')} since the check"

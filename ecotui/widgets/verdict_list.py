@@ -150,7 +150,7 @@ def row_words(row: Row, left_out: Collection[str] = frozenset()) -> Content:
         case FindingRow(finding=finding):
             mark = VERDICTS[finding.verdict].before(f"{finding.verdict:4}")
             what = visible(finding.what, limit=_MAX_WORDS)
-            return Content.assemble(mark, f"  {what}", _told_left_out(row, left_out))
+            return Content.assemble(mark, "  ", _told_left_out(row, left_out), what)
         case FileRow(example=example):
             name = visible(example.path or example.label, limit=_MAX_WORDS)
             beside = f" = {visible(example.other, limit=_MAX_WORDS)}" if example.other else ""
@@ -168,7 +168,7 @@ def row_words(row: Row, left_out: Collection[str] = frozenset()) -> Content:
 
 def _told_left_out(row: FindingRow, left_out: Collection[str]) -> Content:
     count = sum(each.path in left_out for each in row.finding.examples if each.path)
-    return SET_ASIDE.before(f"  {count} left out") if count else Content("")
+    return SET_ASIDE.before(f"{count} left out  ") if count else Content("")
 
 
 def _option(row: Row, left_out: Collection[str]) -> Option:
