@@ -264,6 +264,22 @@ def names_found(
         ) from None
 
 
+def names_shown(shown: Collection[str]) -> list[str]:
+    """Return photos as an exclusion list has them, from the way they are shown.
+
+    Raises:
+        EcoError: Something in a name is not shown as it is, so that the name is not known.
+    """
+    unclear = [name for name in shown if "\\" in name or name.endswith("…") or not name]
+    if unclear:
+        raise EcoError(
+            f"the real name of {visible(unclear[0], limit=80)} is not known here",
+            "a name of plain characters, or the findings of a full check",
+            "check all, and then leave it out",
+        )
+    return sorted({exclusion_list.written(os.fsencode(name)) for name in shown})
+
+
 def _absolute(text: str, folder: Path) -> Settings:
     """Return the paths in a config as they have to stand in a copy elsewhere."""
     try:

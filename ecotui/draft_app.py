@@ -154,11 +154,15 @@ class DraftApp(RunApp):
 
     @on(messages.DraftExclusion)
     def _exclude(self, event: messages.DraftExclusion) -> None:
-        from ecotui.amending import names_found
+        from ecotui.amending import names_found, names_shown
 
         def act(known: Amendments) -> str:
-            path = event.run.path / event.file
-            names = names_found(path, event.category, event.numbers, every=not event.leaves_out)
+            every = not event.leaves_out
+            if event.file:
+                path = event.run.path / event.file
+                names = names_found(path, event.category, event.numbers, every=every)
+            else:
+                names = names_shown(event.names)
             change = known.leave_out if event.leaves_out else known.keep
             return change(names, event.words)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ecotui.amending import Amendments, names_found
+from ecotui.amending import Amendments, names_found, names_shown
 from ecotui.config_file import load_config
 from ecotui.errors import EcoError
 from ecotui.paths import shipped_configs
@@ -149,3 +149,9 @@ def test_photos_of_a_finding_are_those_the_audit_would_leave_out(tmp_path: Path)
     assert names_found(path, "leak", (), every=True) == ["a", "b"]
     with pytest.raises(EcoError, match="cannot be read"):
         names_found(path, "other", ())
+
+
+def test_a_photo_whose_name_is_not_shown_as_it_is_cannot_be_left_out_by_it() -> None:
+    assert names_shown(["b/ä 1.jpg", "#a.jpg"]) == ["\\x23a.jpg", "b/ä 1.jpg"]
+    with pytest.raises(EcoError, match="is not known"):
+        names_shown(["a\\n.jpg"])

@@ -166,12 +166,13 @@ class DraftExclusion(Message):
 
     Attributes:
         run: Where the audit found them.
-        file: Its findings, relative to the run.
+        file: Its findings, relative to the run; empty where it left none.
         category: Of the finding.
         numbers: Which of its examples; none for all: those that the audit would leave out, or,
             to be kept, every one.
         leaves_out: Whether they are left out, or kept.
         words: What is done, for the person.
+        names: The same photos as they are shown; they count where there is no file.
     """
 
     run: RunDir
@@ -180,6 +181,7 @@ class DraftExclusion(Message):
     numbers: Sequence[int]
     leaves_out: bool
     words: str
+    names: Sequence[str] = ()
 
 
 @dataclass

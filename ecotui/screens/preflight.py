@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 
 from ecotui.actions.preflight import PREFLIGHT
+from ecotui.audit_categories import CORRUPT
 from ecotui.paths import RunDir, shipped_configs
 from ecotui.preflight_register import CHECKS
 from ecotui.preflight_text import preflight_lines
@@ -106,7 +107,7 @@ with one key. A shipped config is copied first. The last change can always be ta
         told = f"config: {visible(draft.loaded.path, limit=120)}"
         unseen = len(draft.changes) - (self._checked_with[1] if errand is not None else 0)
         if unseen > 0:
-            told += f"; {counted(unseen, 'change')} since the check"
+            told = f"{counted(unseen, 'change')} since the check; {told}"
         return told
 
     def show_detail(self, row: Row | None) -> None:
@@ -211,8 +212,9 @@ with one key. A shipped config is copied first. The last change can always be ta
         audit = subject.state.outlook.audit
         if not isinstance(row, FindingRow | FileRow) or subject.run is None:
             return
-        if audit is None:
-            self.say("read every photo first: this list is of names alone", is_warning=True)
+        is_known = isinstance(row, FileRow) or row.finding.category in CORRUPT
+        if audit is None and not (is_known and row.finding.num_files <= len(row.finding.examples)):
+            self.say("have every photo read first (check all): these are examples", is_warning=True)
             return
         concerned = [row.example] if isinstance(row, FileRow) else row.finding.examples
         is_out = any(each.path in self.left_out for each in concerned)
@@ -220,10 +222,11 @@ with one key. A shipped config is copied first. The last change can always be ta
         self.post_message(
             DraftExclusion(
                 subject.run,
-                audit.file,
+                "" if audit is None else audit.file,
                 row.finding.category,
                 (row.number,) if isinstance(row, FileRow) else (),
                 leaves_out=not is_out,
+                names=tuple(each.path for each in concerned),
                 words=f"{'keep' if is_out else 'leave out'} {visible(name, limit=80)}",
             )
         )

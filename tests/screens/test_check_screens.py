@@ -276,7 +276,7 @@ def test_what_is_wrong_comes_first_with_the_pictures_concerned(open_app: Open, f
         await go_to(here, "pictures-val")
         assert isinstance(listed(here).row, PicturesRow)
         await until(here, lambda: len(here.app.screen.query(Thumbnail)) == 4)
-        assert "val/metal/metal119.jpg" in here.text()
+        assert "val/glass/glass117.jpg" in here.text()
 
     play(story, of_photos(open_app, found))
 
