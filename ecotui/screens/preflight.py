@@ -100,12 +100,13 @@ with one key. A shipped config is copied first. The last change can always be ta
     def _hint(self) -> str:
         """Return which config is meant, and how many changes the check has not seen."""
         draft, errand = self.host.draft, self.errand
-        if errand is not None and errand.job is not self._checked_with[0]:
-            self._checked_with = (errand.job, 0 if draft is None else len(draft.changes))
+        about = self.host.run_dir if errand is None else errand.job
+        if about is not self._checked_with[0]:
+            self._checked_with = (about, 0 if draft is None else len(draft.changes))
         if draft is None:
             return ""
         told = f"config: {visible(draft.loaded.path, limit=120)}"
-        unseen = len(draft.changes) - (self._checked_with[1] if errand is not None else 0)
+        unseen = len(draft.changes) - self._checked_with[1]
         if unseen > 0:
             told = f"{counted(unseen, 'change')} since the check; {told}"
         return told
@@ -155,8 +156,11 @@ with one key. A shipped config is copied first. The last change can always be ta
             case "leave_out":
                 return isinstance(row, FindingRow | FileRow) and _can_leave_out(row)
             case "accept":
-                is_warning = isinstance(row, CheckRow) and row.check.verdict == "warn"
-                return is_warning and row.check.check in CHECKS
+                return (
+                    isinstance(row, CheckRow)
+                    and row.check.verdict == "warn"
+                    and row.check.check in CHECKS
+                )
             case "apply_plan":
                 plan = self.subject.state.outlook.plan
                 return plan is not None and bool(plan.settings.strip())
