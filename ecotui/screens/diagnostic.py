@@ -13,7 +13,7 @@ from textual.content import Content
 from ecotui.actions.diagnostic import DIAGNOSTIC
 from ecotui.check_report import path_fault, write_report
 from ecotui.errors import EcoError
-from ecotui.events import CheckReported, RepairPlanned
+from ecotui.events import CheckReported, EngineLost, RepairPlanned, RunFailed
 from ecotui.repair_text import OUTCOMES
 from ecotui.run_state import RunState
 from ecotui.screens.check_screen import CheckScreen, Subject
@@ -23,7 +23,7 @@ from ecotui.widgets.finding_rows import Row, environment_causes, environment_row
 from ecotui.widgets.finding_text import detail
 from ecotui.widgets.marks import PHASES, STATUSES, VERDICTS
 from ecotui.widgets.panel import bindings_of
-from ecotui.widgets.readiness import Readiness, ReadinessLine
+from ecotui.widgets.readiness import Readiness, ReadinessLine, gone
 from ecotui.widgets.seen import Seen
 from ecotui.widgets.tail_text import TailText
 
@@ -233,6 +233,11 @@ def soundness(subject: Subject) -> Readiness:
         wanted = f", expected {visible(first.expected)}" if first.expected else ""
         told = f"no run can be trusted here: {visible(first.what)}{wanted}"
         return Readiness(VERDICTS["fail"], told)
+    if isinstance(state.ending, RunFailed) and not state.epoch:
+        what, remedy = visible(state.ending.what), visible(state.ending.remedy)
+        return Readiness(VERDICTS["fail"], f"failed: {what}; to fix: {remedy}")
+    if isinstance(state.ending, EngineLost) and not state.epoch:
+        return gone(state.ending)
     is_under_way = state.stage is not None and state.stage.name == "diagnose"
     if is_under_way or (not checks and state.attempt and state.ending is None):
         return Readiness(PHASES["setup"], f"examining: {counted(len(checks), 'check')} so far")

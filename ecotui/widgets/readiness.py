@@ -46,8 +46,8 @@ def readiness(state: RunState, fault: str = "", *, is_run: bool = False) -> Read
             what, remedy = visible(end.what), visible(end.remedy)
             verb = "ended" if is_run and state.epoch else "cannot train"
             return Readiness(VERDICTS["fail"], f"{verb}: {what}; to fix: {remedy}")
-        case EngineLost():
-            return Readiness(PHASES["lost"], "the engine is gone: check again")
+        case EngineLost() as lost:
+            return gone(lost)
         case RunStopped() if not state.epoch:
             return Readiness(PHASES["stopped"], "stopped before all was checked", may_start=True)
         case None if state.epoch and is_run:
@@ -55,6 +55,12 @@ def readiness(state: RunState, fault: str = "", *, is_run: bool = False) -> Read
         case None:
             return _under_way(state, len(failed), is_run=is_run)
     return _sound(state)
+
+
+def gone(lost: EngineLost) -> Readiness:
+    """Return what is to be said where the engine has gone without a word."""
+    words = f": {visible(lost.last_words[-1], limit=200)}" if lost.last_words else ""
+    return Readiness(PHASES["lost"], f"the engine is gone{words}")
 
 
 def _under_way(state: RunState, num_failed: int, *, is_run: bool) -> Readiness:
