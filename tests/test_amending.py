@@ -60,6 +60,7 @@ def test_a_shipped_config_is_copied_and_never_changed(mine: Path) -> None:
 def test_a_copy_takes_no_files_place(mine: Path) -> None:
     mine.with_name("digits.toml").write_text("mine")
     known = amendments("digits")
+    assert known.draft.path == mine.with_name("digits-2.toml")
     known.put({"train": {"epochs": 3}}, "fewer")
     assert mine.with_name("digits.toml").read_text() == "mine"
     assert mine.with_name("digits-2.toml").exists()

@@ -24,7 +24,7 @@ def upto(recordings: Path) -> Recorded:
     def read(name: str, kind: str) -> RunState:
         lines = (recordings / f"{name}.jsonl").read_bytes().splitlines()
         events = [event for event in map(decode, lines) if event is not None]
-        kinds = [event.kind for event in events]
+        kinds: list[str] = [event.kind for event in events]
         count = kinds.index(kind) + 1 if kind else len(events)
         return reduce(fold, events[:count], RunState())
 
