@@ -13,9 +13,9 @@ from textual.reactive import reactive
 
 from ecotui import terminal
 from ecotui.app_settings import AppSettings
+from ecotui.draft_app import DraftApp
 from ecotui.errors import EcoError, ExitCode
 from ecotui.paths import RunDir
-from ecotui.run_app import RunApp
 from ecotui.screens import messages
 from ecotui.text import counted, listed, visible
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # Imported when they are needed: the first frame is not to wa
     from ecotui.session_factory import EngineSession, SessionFactory
 
 
-class EcoApp(RunApp):
+class EcoApp(DraftApp):
     """A reader of one run, with keys that ask things of it.
 
     Screens read it through `ecotui.screens.host.Host` and speak to it in `ecotui.screens.messages`.
@@ -79,6 +79,7 @@ class EcoApp(RunApp):
     def _session_of(self, opening: Opening) -> EngineSession:
         from ecotui.openings import session_of
 
+        self.prepare(opening)
         return session_of(opening, self.sessions, self.runs_dir)
 
     # Going about ----------------------------------------------------------------------------------
@@ -192,6 +193,8 @@ class EcoApp(RunApp):
             told = f"one thing at a time: {visible(self.errand.job.kind)} is still under way"
             self.notify(told, severity="warning", markup=False)
         elif not self.settings.is_readonly:
+            if event.config is not None:
+                self.prepare(event.config)
             self.run_errand(Errand(event.job, event.config, self.sessions, self.runs_dir))
 
     @work(group="errand", exclusive=True, exit_on_error=False)

@@ -44,11 +44,13 @@ class LoadedConfig:
         config: The merged settings; `data.root` is absolute (or a demo's name).
         path: The config file.
         name: What the run is to be called by.
+        settings: `key=value`, those that were laid over the file.
     """
 
     config: RunConfig
     path: Path
     name: str
+    settings: Sequence[str] = ()
 
 
 def load_config(
@@ -91,7 +93,7 @@ def load_config(
             "add --set data.root=FOLDER, or set root under [data] in a config of your own "
             "(ecotui config init --data FOLDER writes one)",
         )
-    return LoadedConfig(config, path, config.name or path.stem)
+    return LoadedConfig(config, path, config.name or path.stem, tuple(settings))
 
 
 def find_config(reference: str) -> Path:

@@ -15,7 +15,8 @@ TMUX_LIMIT_SECONDS = 1.0
 
 def look_at_terminal() -> TerminalFacts:
     """Return the facts of the terminal that stdout goes to."""
-    stream = sys.stdout
+    # The app puts something of its own, without an encoding, in the place of stdout.
+    stream = sys.stdout if getattr(sys.stdout, "encoding", None) else sys.__stdout__
     is_terminal = bool(stream is not None and stream.isatty())
     size = shutil.get_terminal_size((0, 0)) if is_terminal else os.terminal_size((0, 0))
     in_tmux = bool(os.environ.get("TMUX"))

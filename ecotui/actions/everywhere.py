@@ -21,6 +21,10 @@ def _can_change(situation: Situation) -> bool:
     return while_live(situation) and situation.has_begun_training
 
 
+def _can_go_home(situation: Situation) -> bool:
+    return situation.has_run or situation.screen != "home"
+
+
 EVERYWHERE = (
     Action(
         "screen.diagnostic",
@@ -28,7 +32,6 @@ EVERYWHERE = (
         "show_screen('diagnostic')",
         "Diagnostic",
         "the environment: layer 1",
-        when=with_run,
     ),
     Action(
         "screen.preflight",
@@ -36,7 +39,6 @@ EVERYWHERE = (
         "show_screen('preflight')",
         "Preflight",
         "data, transforms and model: layers 2 and 3",
-        when=with_run,
     ),
     Action(
         "screen.training",
@@ -165,7 +167,9 @@ EVERYWHERE = (
     Action(
         "app.detach", "d", "detach", "Detach", "leave the app; the run goes on", when=while_live
     ),
-    Action("app.home", "h", "home", "Home", "runs and configs; a live run goes on", when=with_run),
+    Action(
+        "app.home", "h", "home", "Home", "runs and configs; a live run goes on", when=_can_go_home
+    ),
     Action("app.copy", "y", "copy", "Copy", "copy the text of the panel in focus", in_footer=False),
     Action(
         "app.zoom",

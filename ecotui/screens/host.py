@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ecotui.actions.action import Situation
+from ecotui.draft import Draft
 from ecotui.errand_state import ErrandState
 from ecotui.log_lines import Lines
 from ecotui.paths import RunDir
@@ -20,6 +21,7 @@ class Host(Protocol):
         run_state: The run as of the last batch of events; reactive, assigned once a batch.
         pending: What was asked of the engine and is not done yet, in words; reactive.
         errand: The short job under way or just done, None where there was none; reactive.
+        draft: The config being prepared for a run, None where none is known; reactive.
         look: What may be drawn with.
         alerts: Every alert and sample set aside of the run shown, however many there are.
         runs_dir: Where runs are kept.
@@ -29,6 +31,7 @@ class Host(Protocol):
     run_state: RunState
     pending: str
     errand: ErrandState | None
+    draft: Draft | None
     look: Look
     alerts: Lines
     runs_dir: Path

@@ -6,9 +6,9 @@ and the engine that they need. So no screen imports any of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -117,3 +117,73 @@ class Visit(Message):
 
     screen: str
     runs: Sequence[RunDir] = field(default=())
+
+
+@dataclass
+class Check(Message):
+    """A config to be checked without training: the preflight screen shows it.
+
+    Attributes:
+        reference: Path or shipped name; empty for the config that is being prepared, as its file
+            stands now.
+        settings: `key=value`, on top of it.
+        is_full: Whether every photo is to be read as well, whatever the config says.
+    """
+
+    reference: str = ""
+    settings: Sequence[str] = ()
+    is_full: bool = False
+
+
+@dataclass
+class DraftStart(Message):
+    """The config that is being prepared is to be trained."""
+
+
+@dataclass
+class DraftChange(Message):
+    """Settings to be written into the config that is being prepared.
+
+    Attributes:
+        settings: Values by section and key.
+        words: What is done, for the person.
+    """
+
+    settings: Mapping[str, Mapping[str, Any]]
+    words: str
+
+
+@dataclass
+class DraftAcceptance(Message):
+    """The warnings of a check are to be accepted by the config that is being prepared."""
+
+    check: str
+
+
+@dataclass
+class DraftExclusion(Message):
+    """Photos to be left out by the config that is being prepared, or to be kept again.
+
+    Attributes:
+        run: Where the audit found them.
+        file: Its findings, relative to the run; empty where it left none.
+        category: Of the finding.
+        numbers: Which of its examples; none for all: those that the audit would leave out, or,
+            to be kept, every one.
+        leaves_out: Whether they are left out, or kept.
+        words: What is done, for the person.
+        names: The same photos as they are shown; they count where there is no file.
+    """
+
+    run: RunDir
+    file: str
+    category: str
+    numbers: Sequence[int]
+    leaves_out: bool
+    words: str
+    names: Sequence[str] = ()
+
+
+@dataclass
+class DraftUndo(Message):
+    """The last change to the config that is being prepared is to be taken back."""

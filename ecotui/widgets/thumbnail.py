@@ -64,7 +64,7 @@ class Thumbnail(Widget):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return the height in cells."""
         del container, viewport, width
-        return self._rows if self._picture is not None else 1
+        return self._fitting(self._picture)[1] if self._picture is not None else 1
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the picture."""

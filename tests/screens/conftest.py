@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -119,6 +120,8 @@ def open_app(
         opening: LoadedConfig | RunDir | str | None = "attach",
         next_recording: str = "",
         settings: AppSettings | None = None,
+        errand_recordings: Sequence[str] = ("sick_environment",),
+        errand_files: Path | None = None,
     ) -> AsyncIterator[Opened]:
         events = events_of(recording) if isinstance(recording, str) else recording
         run = RunDir(Path("runs") / "full")
@@ -134,7 +137,11 @@ def open_app(
 
         def errand(run: RunDir) -> Replay:
             errands.append(run)
-            return Replay(events_of("sick_environment"), run).go_on()
+            # What one after the other is done; the last one again and again.
+            name = errand_recordings[min(len(errands), len(errand_recordings)) - 1]
+            if errand_files is not None:
+                shutil.copytree(errand_files, run.path, dirs_exist_ok=True)
+            return Replay(events_of(name), run).go_on()
 
         sessions = SessionFactory(launch=launch, attach=lambda _: engine, errand=errand)
         what = run if isinstance(opening, str) else opening
