@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # Imported when they are needed: the first frame is not to wa
     from ecotui.errand_state import ErrandState
     from ecotui.errands import Errand
     from ecotui.openings import Opening
+    from ecotui.paced_replay import PacedReplay
     from ecotui.screens.dialogs.leave import Leave
     from ecotui.session_factory import EngineSession, SessionFactory
 
@@ -115,13 +116,13 @@ class EcoApp(RunApp):
 
     @on(messages.RunChoice)
     def _watch_run(self, event: messages.RunChoice) -> None:
-        self._open(event.run)
+        self._open(event.run, event.screen)
 
-    def _open(self, opening: Opening) -> None:
+    def _open(self, opening: Opening, screen: str = "") -> None:
         if self.settings.is_readonly and not isinstance(opening, RunDir):
             return
         try:
-            self.show_run(self._session_of(opening))
+            self.show_run(self._session_of(opening), screen=screen)
         except EcoError as error:
             self.tell(error)
 
@@ -182,6 +183,18 @@ class EcoApp(RunApp):
             except EcoError as error:
                 self.tell(error)
 
+    @on(messages.ConfigFile)
+    async def _write_config(self, event: messages.ConfigFile) -> None:
+        from ecotui import storage
+
+        if self.settings.is_readonly:
+            return
+        try:
+            await asyncio.to_thread(storage.write_config, event.path, event.text)
+            self.notify(f"written: {visible(event.path)}", markup=False)
+        except EcoError as error:
+            self.tell(error)
+
     # Errands --------------------------------------------------------------------------------------
 
     @on(messages.Errand)
@@ -217,6 +230,47 @@ class EcoApp(RunApp):
             self._end_errand()
             await asyncio.to_thread(self._errand.close)
 
+    # Playing a log again --------------------------------------------------------------------------
+
+    @on(messages.ReplayChoice)
+    def _play_again(self, event: messages.ReplayChoice) -> None:
+        from ecotui.paced_replay import PacedReplay
+
+        try:
+            self.show_run(PacedReplay(event.run))
+        except EcoError as error:
+            self.tell(error)
+
+    def action_replay_pause(self) -> None:
+        """Stand still, or go on."""
+        self._play(lambda replay: replay.turn_pause())
+
+    def action_replay_speed(self, by: int) -> None:
+        """Play faster or slower."""
+        self._play(lambda replay: replay.change_speed(by))
+
+    def action_replay_step(self) -> None:
+        """Play one event more."""
+        self._play(lambda replay: replay.step())
+
+    def action_replay_alert(self) -> None:
+        """Go to the next alert."""
+        self._play(self._seek_alert)
+
+    def _seek_alert(self, replay: PacedReplay) -> None:
+        if not replay.to_alert():
+            self.notify("no alert comes after this", severity="warning")
+
+    def action_replay_end(self) -> None:
+        """Go to the end of the log."""
+        self._play(lambda replay: replay.to_end())
+
+    def _play(self, change: Callable[[PacedReplay], object]) -> None:
+        replay = self.desk.replay
+        if replay is not None and not replay.ended:
+            change(replay)
+            self.pending = self.desk.words
+
     # Leaving --------------------------------------------------------------------------------------
 
     async def action_quit(self) -> None:
@@ -251,5 +305,5 @@ class EcoApp(RunApp):
         from ecotui.summary import exit_code
 
         session = self.desk.session
-        has_ended = session is not None and session.ended
+        has_ended = session is not None and session.ended and self.desk.replay is None
         return exit_code(self.run_state.ending) if has_ended else ExitCode.DONE

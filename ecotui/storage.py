@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ecotui import lock
 from ecotui.durable import sync_folder, write_whole
 from ecotui.errors import EcoError, UsageError
-from ecotui.paths import JOBS_FOLDER, RunDir, new_run_id
+from ecotui.paths import JOBS_FOLDER, RunDir, new_run_id, shipped_configs
 from ecotui.text import visible
 
 if TYPE_CHECKING:  # Whoever only watches a run makes no directory, and needs no configuration.
@@ -54,6 +54,30 @@ def create_job(job: Job, runs_dir: Path, config: RunConfig | None = None) -> Run
 
         files["config.toml"] = to_toml(config)
     return _create(runs_dir / JOBS_FOLDER, new_run_id(job.kind), files)
+
+
+def write_config(path: Path, text: str) -> None:
+    """Write a config whole, or leave what is there as it is.
+
+    Raises:
+        UsageError: It is one that is shipped, or the place cannot be written.
+    """
+    if path in shipped_configs().values():
+        raise UsageError(
+            f"{visible(path)} belongs to ecotui",
+            "a file of your own",
+            "write a copy under another name",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"{visible(path)} cannot be written: {visible(why)}",
+            "a path that this user may write",
+            "choose another one",
+        ) from None
 
 
 def check_deletable(run: RunDir) -> None:

@@ -7,6 +7,7 @@ who attaches after its end.
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import assert_never
 
 from rich.cells import set_cell_size
@@ -83,6 +84,17 @@ def summary_lines(state: RunState, run: RunDir) -> list[str]:
             return [f"run {run.run_id} has not ended"]
         case _ as never:
             assert_never(never)
+
+
+def result_lines(state: RunState, run: RunDir) -> list[str]:
+    """Return the summary without the classes one by one; a run under way has what it reached."""
+    if state.ending is None:
+        return [f"under way: epoch {state.epoch} of {state.epochs}", *_reached(_bare(state))]
+    return summary_lines(_bare(state), run)
+
+
+def _bare(state: RunState) -> RunState:
+    return replace(state, validation=None, best_validation=None)
 
 
 def verdict_lines(state: RunState, sound: str) -> list[str]:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ecotui.actions.action import Action, Situation, when_ended, while_live, with_run
+from ecotui.actions.action import (
+    Action,
+    Situation,
+    when_ended,
+    while_live,
+    with_run,
+    with_training,
+)
+from ecotui.actions.replay import REPLAY
 
 
 def _can_pause(situation: Situation) -> bool:
@@ -46,6 +54,15 @@ EVERYWHERE = (
         "bars, charts, layers, alerts and checkpoints",
         when=with_run,
     ),
+    Action(
+        "screen.results",
+        "4",
+        "show_screen('results')",
+        "Results",
+        "what the model reached, its worst mistakes, classes and curves",
+        when=with_training,
+    ),
+    *REPLAY,
     Action("app.help", "question_mark", "help", "Keys", "the keys that work here"),
     Action(
         "run.stop",

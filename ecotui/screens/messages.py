@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:  # Messages are known before anything that they may carry is.
+    from pathlib import Path
+
     from ecotui.commands import Command
     from ecotui.config_file import LoadedConfig
     from ecotui.jobs import Job
@@ -48,9 +50,35 @@ class NewRun(Message):
 
 @dataclass
 class RunChoice(Message):
-    """A run to be shown, alive or not."""
+    """A run to be shown, alive or not.
+
+    Attributes:
+        run: Its directory.
+        screen: Where to begin; empty for the screen of the stage that it is in.
+    """
 
     run: RunDir
+    screen: str = ""
+
+
+@dataclass
+class ReplayChoice(Message):
+    """A run whose log is to be played again from its beginning."""
+
+    run: RunDir
+
+
+@dataclass
+class ConfigFile(Message):
+    """A config to be written.
+
+    Attributes:
+        path: Of the file, which is replaced where it is there.
+        text: TOML.
+    """
+
+    path: Path
+    text: str
 
 
 @dataclass
