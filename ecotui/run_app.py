@@ -88,6 +88,7 @@ class RunApp(Shell):
             is_resumable=not is_live and self.desk.replay is None and _is_resumable(state),
             is_readonly=self.settings.is_readonly,
             is_replay=self.desk.replay is not None,
+            is_playing=self.desk.replay is not None and not self.desk.replay.ended,
             pending=self.desk.kinds,
         )
 

@@ -33,6 +33,7 @@ class Situation:
         is_resumable: It has ended and can go on.
         is_readonly: The app takes no request.
         is_replay: What is shown is a log that is played again; there is no engine to ask.
+        is_playing: It is not at its end.
         pending: Kinds of the commands that the engine has not answered yet.
     """
 
@@ -44,6 +45,7 @@ class Situation:
     is_resumable: bool = False
     is_readonly: bool = False
     is_replay: bool = False
+    is_playing: bool = False
     pending: frozenset[str] = frozenset()
 
 
@@ -72,8 +74,8 @@ def when_ended(situation: Situation) -> bool:
 
 
 def in_replay(situation: Situation) -> bool:
-    """Possible while a log is played again."""
-    return situation.is_replay
+    """Possible while a log is played again, up to its end."""
+    return situation.is_replay and situation.is_playing
 
 
 def with_training(situation: Situation) -> bool:

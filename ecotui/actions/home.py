@@ -76,5 +76,6 @@ HOME = (
         place="home",
         when=_at_home,
         changes=True,
+        in_footer=False,
     ),
 )

@@ -143,11 +143,15 @@ def widths_for(room: int) -> tuple[int, ...]:
 
 
 def short_name(run: str, cells: int) -> str:
-    """Return a run's name in so many cells: without its date and time where it is longer."""
+    """Return a run's name in so many cells: without its date and time where it is longer.
+
+    The four letters at its end stay: they tell runs of one config apart.
+    """
     stamped = _STAMPED.fullmatch(run)
     if len(run) <= cells or stamped is None:
         return run
-    return f"{stamped[1]}…{stamped[2]}"
+    room = max(1, cells - len(stamped[2]) - 1)
+    return f"{stamped[1][:room]}…{stamped[2]}"
 
 
 def age_words(seconds: float) -> str:
