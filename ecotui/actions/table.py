@@ -7,7 +7,15 @@ from ecotui.actions.compare import COMPARE
 from ecotui.actions.diagnostic import DIAGNOSTIC
 from ecotui.actions.everywhere import EVERYWHERE
 from ecotui.actions.home import HOME
-from ecotui.actions.panels import LOG
+from ecotui.actions.panels import (
+    ALERTS,
+    CHECKPOINTS,
+    CLASSES,
+    CONFUSION,
+    CURVES,
+    LAYERS,
+    LOG,
+)
 from ecotui.actions.preflight import PREFLIGHT
 from ecotui.actions.replay import REPLAY
 from ecotui.actions.results import RESULTS
@@ -23,5 +31,11 @@ ACTIONS: tuple[Action, ...] = (
     *COMPARE,
     *REPLAY,
     *LOG,
+    *CURVES,
+    *CLASSES,
+    *CONFUSION,
+    *LAYERS,
+    *ALERTS,
+    *CHECKPOINTS,
 )
 BY_ID = {action.id: action for action in ACTIONS}
