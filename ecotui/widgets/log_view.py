@@ -79,6 +79,7 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
+        self._title = title
         self.border_title = title
         self._empty = empty
         self._paint = paint
@@ -187,7 +188,11 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
             words = counted(self._num_lines, "line")
         else:
             words = f"{self._cursor + 1:,} of {counted(self._num_lines, 'line')}"
-        self.border_subtitle = words
+        self._tell(words)
+
+    def _tell(self, words: str) -> None:
+        """Say something beside the title: a panel may have no lower border to say it in."""
+        self.border_title = Content(f"{self._title} · {words}")
 
     def on_resize(self) -> None:
         """Fold anew."""
@@ -278,6 +283,6 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
                 self._move_to(index)
                 return
             if step % LINES_A_SEARCH_STEP == LINES_A_SEARCH_STEP - 1:
-                self.border_subtitle = f"looking through {counted(count, 'line')}"
+                self._tell(f"looking through {counted(count, 'line')}")
                 await asyncio.sleep(0)
-        self.border_subtitle = f"nowhere: {visible(self._sought, limit=40)}"
+        self._tell(f"nowhere: {visible(self._sought, limit=40)}")
