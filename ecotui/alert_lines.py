@@ -117,8 +117,6 @@ def _what(told: dict[str, Any], kind: str) -> str:
             return f"not saving: {what}"
         case "saving_restored":
             return "saving again"
-        case "guard_recovered":
-            return f"over: {what}"
         case "incident_recorded":
             return f"looked into: {what}"
         case "run_rolled_back":

@@ -13,7 +13,7 @@ def _key(
 
 
 LOG = (
-    Action("log.search", "slash", "search", "Search", "find words in the log", place="panel"),
+    _key("log.search", "slash", "search", "Search", "find words in the log"),
     Action(
         "log.next",
         "n",

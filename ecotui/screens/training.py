@@ -13,6 +13,7 @@ from textual.widgets import ContentSwitcher
 
 from ecotui.actions.training import TRAINING
 from ecotui.alert_lines import Acknowledged
+from ecotui.screens.frame import MIN_ROWS
 from ecotui.screens.run_screen import RunScreen
 from ecotui.screens.training_files import confusion_of, sizes_of
 from ecotui.screens.training_requests import TrainingRequests
@@ -55,7 +56,13 @@ class TrainingScreen(TrainingRequests, RunScreen):
     CSS_PATH = "training.tcss"
     BINDINGS = bindings_of(TRAINING)
     HORIZONTAL_BREAKPOINTS = [*RunScreen.HORIZONTAL_BREAKPOINTS, (160, "-vast")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [*RunScreen.VERTICAL_BREAKPOINTS, (50, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-low"),
+        (MIN_ROWS, "-squat"),
+        (22, "-short"),
+        (34, "-tall"),
+        (50, "-high"),
+    ]
     HELP = """
 The training. On top how far it is, how good, and how it fares; below it tabs: press the letter
 that stands before a tab, or [ and ]. Tab goes from panel to panel, F1 tells about the one in
@@ -84,7 +91,7 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
             yield self._later("charts", lambda: [Curves()])
             yield self._later("alerts", self._make_alerts)
             yield self._later("checkpoints", lambda: [CheckpointTable()])
-            yield self._later("classes", lambda: [ClassTable(), ConfusionPanel()])
+            yield self._later("classes", _make_classes)
             yield self._later("machine", lambda: [MachinePanel()])
             yield self._later("health", lambda: [GuardStrip(), HealthPanel()])
 
@@ -130,6 +137,8 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
             panel.show(state)
         for log in tab.query(AlertLog):
             log.show(self.host.alerts)
+            for detail in tab.query(AlertDetail):
+                detail.show(log.row)
         for table in tab.query(CheckpointTable):
             table.show(state, self._sizes)
         for classes in tab.query(ClassTable):
@@ -189,9 +198,11 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
         return self.query_one(ContentSwitcher).current or "overview"
 
     def action_tab(self, name: str) -> None:
-        """Go to a tab."""
+        """Go to a tab; the classes, asked for once more, change between scores and confusion."""
         if self.maximized is not None:
             self.minimize()
+        if name == self.tab == "classes":
+            self.query_one("#classes").toggle_class("-confusion")
         self.query_one(ContentSwitcher).current = name
         self.follow()
         self.call_after_refresh(self._focus_in, name)
@@ -210,6 +221,11 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
         if self.tab != name or not self.is_current:
             return
         for widget in self.query_one(f"#{name}").query("*"):
-            if widget.focusable:
+            if widget.focusable and all(each.display for each in widget.ancestors_with_self):
                 widget.focus()
                 return
+
+
+def _make_classes() -> list[Widget]:
+    """Return the scores and the confusion; where there is little room only one is in view."""
+    return [ClassTable("L: confusion"), ConfusionPanel("L: scores")]

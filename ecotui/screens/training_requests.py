@@ -11,8 +11,10 @@ from textual.content import Content
 
 from ecotui.alert_lines import Acknowledged, AlertRow, row_of
 from ecotui.alert_register import GUARDS
+from ecotui.commands import SilenceGuard
 from ecotui.events import GuardTripped, Layer
 from ecotui.guard_standing import limits, silenced
+from ecotui.jobs import ExportJob
 from ecotui.screens.dialogs.alert import AlertScreen, AlertWish, TextScreen, record_lines
 from ecotui.screens.dialogs.choice import Choice, ChoiceScreen
 from ecotui.screens.dialogs.confirm import ConfirmScreen
@@ -113,8 +115,6 @@ class TrainingRequests(EcoScreen):
             self._open_alert(row_of(wish.line))
 
     def _turn_silence(self, guard: str) -> None:
-        from ecotui.commands import SilenceGuard
-
         is_silent = guard in silenced(self.host.run_state, self.host.run_dir)
         self.post_message(Request(SilenceGuard(guard=guard, silent=not is_silent)))
 
@@ -141,8 +141,6 @@ class TrainingRequests(EcoScreen):
         self.app.push_screen(ChoiceScreen("Export the best model as", _FORMS), self._export)
 
     def _export(self, form: str | None) -> None:
-        from ecotui.jobs import ExportJob
-
         best, run = self.host.run_state.best, self.host.run_dir
         if form is None or best is None or run is None:
             return

@@ -19,6 +19,7 @@ class AlertDetail(VerticalScroll):
 
     def __init__(self) -> None:
         super().__init__()
+        self._row: AlertRow | None = None
         self.border_title = "The chosen alert"
 
     def compose(self) -> ComposeResult:
@@ -27,6 +28,9 @@ class AlertDetail(VerticalScroll):
 
     def show(self, row: AlertRow | None) -> None:
         """Show an alert; nothing where there is none."""
+        if row is self._row:
+            return
+        self._row = row
         lines = [] if row is None else list(detail_lines(row))
         self.query_one(Static).update(Content("\n").join(lines))
         self.scroll_home(animate=False)

@@ -24,7 +24,11 @@ _ORDERS: tuple[tuple[str, Callable[[ClassScore], float] | None], ...] = (
 
 
 class ClassTable(DataTable[Text]):
-    """Precision, recall, F1 and support of each class, the weakest first."""
+    """Precision, recall, F1 and support of each class, the weakest first.
+
+    Args:
+        hint: Stands in the title; may be empty.
+    """
 
     BINDINGS = bindings_of(CLASSES)
     HELP = """
@@ -33,8 +37,9 @@ how much was right. Recall: of the images of this class, how many were found. F1
 low where either is. o chooses another order.
 """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, hint: str = "", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(cursor_type="row", id=id)
+        self._hint = f" · {hint}" if hint else ""
         self._shown: ValidationFinished | None = None
         self._order = 0
         self._entitle()
@@ -64,8 +69,8 @@ low where either is. o chooses another order.
         told = ""
         if seen is not None:
             split = "test" if seen.split == "test" else f"validation, epoch {seen.epoch}"
-            told = f" · {split} · macro F1 {number(seen.macro_f1)}"
-        self.border_title = f"Classes, {words}{told}"
+            told = f" · {split}"
+        self.border_title = f"Classes, {words} (o){told}{self._hint}"
 
     def _fill(self) -> None:
         self._entitle()

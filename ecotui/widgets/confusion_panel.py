@@ -36,8 +36,9 @@ the diagonal stands what was right. u changes between images and percent of the 
 move about.
 """
 
-    def __init__(self) -> None:
+    def __init__(self, hint: str = "") -> None:
         super().__init__()
+        self._hint = f" · {hint}" if hint else ""
         self._confusion: Confusion | None = None
         self._instead = "comes after the first validation"
         self._is_percent = False
@@ -86,8 +87,8 @@ move about.
         self._lay_out()
 
     def _entitle(self) -> None:
-        unit = "percent of the row" if self._is_percent else "images"
-        self.border_title = f"Confusion: rows true, columns taken for, {unit}"
+        unit = "percent" if self._is_percent else "images"
+        self.border_title = f"Confusion, a row a true class, {unit} (u){self._hint}"
 
     def _lay_out(self) -> None:
         self._entitle()
@@ -160,7 +161,11 @@ move about.
 
 
 class ConfusionPanel(Container):
-    """The matrix, and beside or below it the commonest mistakes in words."""
+    """The matrix, and below it the commonest mistakes in words.
+
+    Args:
+        hint: Stands in the title; may be empty.
+    """
 
     DEFAULT_CSS = """
     ConfusionPanel { layout: vertical; height: 1fr; }
@@ -172,13 +177,14 @@ class ConfusionPanel(Container):
         text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, hint: str = "", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self._hint = hint
         self._shown: tuple[Confusion | None, str] | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the matrix and the words."""
-        yield ConfusionMatrix()
+        yield ConfusionMatrix(self._hint)
         words = Static("", id="worst", markup=False)
         words.border_title = "Most often mistaken"
         yield words

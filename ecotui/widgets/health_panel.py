@@ -71,7 +71,7 @@ def _sign_lines(sign: Sign) -> Iterator[Content]:
     yield Content.assemble(mark.before(f"{sign.level:8} "), visible(sign.what), figure)
     if sign.advice:
         page = f" ({sign.page})" if sign.page else ""
-        yield Content.styled(f"           {sentence(visible(sign.advice))}{page}", "$text-primary")
+        yield Content.styled(f"  {sentence(visible(sign.advice))}{page}", "$text-primary")
 
 
 def _item_line(item: Item) -> Content:

@@ -45,7 +45,7 @@ def _scores(state: RunState) -> Content:
     name = "test" if state.test is not None else "val"
     parts = [
         _figure("loss", number(state.loss), name, seen and number(seen.loss)),
-        _figure("accuracy", percent(state.accuracy), name, seen and percent(seen.accuracy)),
+        _figure("accuracy", _share(state.accuracy), name, seen and _share(seen.accuracy)),
         _figure("macro F1", number(seen.macro_f1) if seen else "-", "", None),
     ]
     if state.learning_rate is not None:
@@ -53,20 +53,24 @@ def _scores(state: RunState) -> Content:
     return Content("  ").join(parts)
 
 
+def _share(fraction: float | None) -> str:
+    return percent(fraction, digits=1)
+
+
 def _figure(name: str, value: str, other: str, of_other: str | None) -> Content:
     parts: list[Content | tuple[str, str]] = [(f"{name} ", "$foreground-muted"), (value, "bold")]
     if of_other:
-        parts += [(f", {other} ", "$foreground-muted"), (of_other, "bold")]
+        parts += [(f" {other} ", "$foreground-muted"), (of_other, "bold")]
     return Content.assemble(*parts)
 
 
 def _standing(state: RunState) -> Content:
-    parts = [health_words(health(state))]
+    parts = []
     if state.best is not None:
-        parts.append(BEST.before(f"best {percent(state.best.accuracy)}, epoch {state.best.epoch}"))
+        parts.append(BEST.before(f"best {_share(state.best.accuracy)} epoch {state.best.epoch}"))
     if state.checkpoints:
-        parts.append(Content.styled(f"saved: step {state.checkpoints[-1].step:,}", "$foreground"))
-    return Content("  ").join(parts)
+        parts.append(Content(f"saved at step {state.checkpoints[-1].step:,}"))
+    return Content("  ").join([*parts, health_words(health(state))])
 
 
 def health_words(signs: tuple[Sign, ...]) -> Content:
@@ -77,6 +81,7 @@ def health_words(signs: tuple[Sign, ...]) -> Content:
     parts = [
         LEVEL_MARKS[level].before(f"{counts[level]} {level}") for level in LEVELS if counts[level]
     ]
-    if signs[0].level != "good":
-        parts.append(Content(visible(signs[0].what, limit=60)))
-    return Content(" ").join(parts)
+    told = Content(" ").join(parts)
+    if signs[0].level == "good":
+        return told
+    return Content.assemble(told, f": {visible(signs[0].what, limit=100)}")

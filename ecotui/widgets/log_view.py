@@ -130,7 +130,10 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
             content = self._content(index) if index < self._num_lines else Content("")
             return self._drawn(content, width)
         part = self._cursor_rows()[row - self._cursor]
-        return self._drawn(part, width, "log--cursor" if self.has_focus else "")
+        if not self.has_focus:
+            return self._drawn(part, width)
+        # Colours of its own could not be told from that of the cursor.
+        return self._drawn(Content(part.plain), width, "log--cursor")
 
     def _drawn(self, content: Content, width: int, name: str = "") -> Strip:
         own = self.get_visual_style(name) if name else self.visual_style

@@ -90,8 +90,8 @@ def test_u_changes_between_images_and_percent_of_the_row(tmp_path: Path) -> None
     whole = Confusion(("a class", "b class"), ((75, 25), (0, 8)))
     assert rows_of(drawn(tmp_path, whole))[0][-2:] == ["75", "25"]
     assert rows_of(drawn(tmp_path, whole, "u"))[1][-2:] == ["·", "100"]
-    assert "percent of the row" in drawn(tmp_path, whole, "u")
-    assert "images" in drawn(tmp_path, whole, "u", "u")
+    assert "class, percent (u)" in drawn(tmp_path, whole, "u")
+    assert "class, images (u)" in drawn(tmp_path, whole, "u", "u")
 
 
 def test_the_worst_stands_in_words(tmp_path: Path) -> None:

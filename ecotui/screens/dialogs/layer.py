@@ -106,6 +106,7 @@ class LayerScreen(ModalScreen[LayerWish]):
             yield Static(self._standing(), classes="told", markup=False)
             if self._guards:
                 yield _guard_table(self._guards)
+                yield Static("", id="limits", classes="told", markup=False)
             else:
                 yield Static(self._verdicts(), classes="told", markup=False)
             only = Filter(layer=number)
@@ -114,6 +115,13 @@ class LayerScreen(ModalScreen[LayerWish]):
     def on_mount(self) -> None:
         """Show the alerts."""
         self.query_one(AlertLog).show(self._alerts)
+
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        """Say what decides about the guard under the cursor."""
+        event.stop()
+        if 0 <= event.cursor_row < len(self._guards):
+            told = ", ".join(self._guards[event.cursor_row].limits) or "no limit to be set"
+            self.query_one("#limits", Static).update(Content(f"limits: {visible(told)}"))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Close with a guard."""
@@ -147,9 +155,8 @@ def _guard_table(guards: Sequence[GuardRow]) -> DataTable[Text]:
     table: DataTable[Text] = DataTable(cursor_type="row")
     for name, width in (("guard", 26), ("acts", 8), ("trips", 5), ("watches", 30)):
         table.add_column(name, width=width)
-    table.add_column("limits")
     for guard in guards:
         does = "silenced" if guard.is_silent else "acts"
         cells = (guard.name, does, str(guard.num_trips or "-"), guard.title)
-        table.add_row(*(Text(visible(each)) for each in (*cells, ", ".join(guard.limits))))
+        table.add_row(*(Text(visible(each)) for each in cells))
     return table
