@@ -72,7 +72,7 @@ def gauges(state: RunState) -> list[Content]:
         _gauge("GPU memory", _share(gpu_used, gpu_total), _sizes(gpu_used, gpu_total)),
         _gauge("processors", seen.cpu_fraction, "of those that may be used"),
         _gauge("memory", _share(used, total), _sizes(used, total)),
-        _gauge("of it this run", _share(engine, total), _sizes(engine, None)),
+        _gauge("this run", _share(engine, total), _sizes(engine, None)),
         _line("disk, free", "?" if disk is None else bytes_size(disk)),
         waits,
     ]
