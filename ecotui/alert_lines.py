@@ -160,7 +160,8 @@ def _whole(told: dict[str, Any], key: str, otherwise: int | None = None) -> int 
 
 def _real(told: dict[str, Any], key: str) -> float | None:
     value = told.get(key)
-    return float(value) if type(value) in (int, float) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and value is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,9 @@ class Filtered:
     def __init__(self, source: Lines, keeps: Callable[[str], bool]) -> None:
         self._source = source
         self._keeps = keeps
-        self._forget()
+        self._kept = array("Q")
+        self._upto = 0
+        self._gone = 0
 
     def __len__(self) -> int:
         """Return how many were found so far."""
@@ -249,7 +252,7 @@ class Filtered:
 
     def _forget(self) -> None:
         self._kept = array("Q")
-        self._upto = self._gone = 0
+        self._upto, self._gone = 0, 0
 
 
 class Acknowledged:

@@ -141,8 +141,8 @@ w smooths what was measured in training, v shows one chart after the other alone
             "log" if view.is_log else "linear",
             f"smoothed {view.smoothing:g}" if view.smoothing else "raw",
         ]
-        keys = "+- zoom  0 whole  x log  w smooth  f follow  v one"
-        self.query_one(".hint", Static).update(Content(f"{', '.join(parts)}   {keys}"))
+        keys = "+-0 zoom x log w smooth f follow v one"
+        self.query_one(".hint", Static).update(Content(f"{', '.join(parts)}  {keys}"))
 
     # What the keys do -----------------------------------------------------------------------------
 

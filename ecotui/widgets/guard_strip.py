@@ -18,6 +18,8 @@ from ecotui.widgets.panel import bindings_of
 
 _NAME_CELLS = 18
 _SHORT_NAME_CELLS = 12
+_MIN_CELLS = 26
+"""For a number, a short name, the mark, the word and the count."""
 _WITH_LONG_NAMES_FROM_CELLS = 34
 _WITH_WORDS_FROM_CELLS = 56
 
@@ -87,7 +89,8 @@ tripped: it stopped the run. Enter opens a layer: what it did, its guards, their
     def _grid(self) -> tuple[int, int]:
         """Return how many layers stand one below the other, and how wide each is."""
         count = len(self._shown or ())
-        rows = max(1, min(count, self.size.height or count))
+        most_columns = max(1, self.size.width // _MIN_CELLS)
+        rows = max(1, -(-count // most_columns), min(count, self.size.height or count))
         columns = -(-count // rows)
         return rows, self.size.width // max(1, columns)
 

@@ -44,12 +44,12 @@ def _scores(state: RunState) -> Content:
     seen = state.test or state.validation
     name = "test" if state.test is not None else "val"
     parts = [
-        _figure("loss", number(state.loss), name, seen and number(seen.loss)),
-        _figure("accuracy", _share(state.accuracy), name, seen and _share(seen.accuracy)),
-        _figure("macro F1", number(seen.macro_f1) if seen else "-", "", None),
+        _figure("loss", number(state.loss), name, number(seen.loss) if seen else ""),
+        _figure("accuracy", _share(state.accuracy), name, _share(seen.accuracy) if seen else ""),
+        _figure("macro F1", number(seen.macro_f1) if seen else "-", "", ""),
     ]
     if state.learning_rate is not None:
-        parts.append(_figure("rate", f"{state.learning_rate:.2g}", "", None))
+        parts.append(_figure("rate", f"{state.learning_rate:.2g}", "", ""))
     return Content("  ").join(parts)
 
 
@@ -57,7 +57,7 @@ def _share(fraction: float | None) -> str:
     return percent(fraction, digits=1)
 
 
-def _figure(name: str, value: str, other: str, of_other: str | None) -> Content:
+def _figure(name: str, value: str, other: str, of_other: str) -> Content:
     parts: list[Content | tuple[str, str]] = [(f"{name} ", "$foreground-muted"), (value, "bold")]
     if of_other:
         parts += [(f" {other} ", "$foreground-muted"), (of_other, "bold")]

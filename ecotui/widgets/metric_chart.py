@@ -98,6 +98,8 @@ class MetricChart(Widget):
         digits: Decimals of the figure; None writes it with an exponent where it is small.
     """
 
+    DEFAULT_CSS = "MetricChart { text-wrap: nowrap; }"
+
     def __init__(self, title: str, *, is_fraction: bool, digits: int | None = 3) -> None:
         super().__init__()
         self._title = title
@@ -189,6 +191,8 @@ class MetricChart(Widget):
         if value is not None and is_log:
             value = 10.0**value
         shown = "" if value is None else self._figure(value)
+        if value is not None and len(shown) >= _LABEL_CELLS:
+            shown = f"{value:.1e}"
         label = Content.styled(f"{shown:>{_LABEL_CELLS - 1}} ", "$foreground-muted")
         return Content.assemble(label, *cells)
 

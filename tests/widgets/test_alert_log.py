@@ -40,6 +40,11 @@ def line(seq: int, *, what: str = "", level: str = "") -> str:
 
 
 class Alone(Shell):
+    chosen: tuple[str, ...] | list[str] = ()
+
+    def on_log_view_chosen(self, event: LogView.Chosen) -> None:
+        self.chosen = [*self.chosen, event.line]
+
     def compose(self) -> ComposeResult:
         log = AlertLog()
         log.add_class("panel")
@@ -133,14 +138,11 @@ def test_acknowledged_alerts_lose_their_mark(tmp_path: Path) -> None:
 
 
 def test_enter_chooses_the_alert_under_the_cursor(tmp_path: Path) -> None:
-    chosen: list[str] = []
-
     async def story(app: Any, log: AlertLog, pilot: Pilot[Any]) -> None:
-        log.post_message = lambda message: chosen.append(message.line) or True  # type: ignore[method-assign,assignment]
-        log.action_choose()
+        await pressed(app, pilot, "up", "enter")
+        assert app.chosen == [line(3)]
 
     play(tmp_path, some(5), story)
-    assert chosen == [line(4)]
 
 
 @pytest.mark.parametrize("words", ["[@click=app.quit]x[/]", "\x1b[31mred", "[/"])

@@ -100,6 +100,14 @@ def test_a_log_scale_names_real_figures_and_leaves_shares_alone(tmp_path: Path) 
     assert "80.0%" in shown
 
 
+def test_labels_keep_to_their_room_however_large_a_figure_is(tmp_path: Path) -> None:
+    huge = replace(STATE, train_loss=Series(((1, 123_456_789.0), (100, 1e-9))))
+    lines = drawn(tmp_path, state=huge).splitlines()
+    assert lines[1].split()[0] == "1.2e+08"
+    assert any("1.0e-03" in line[40:50] for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_a_figure_that_is_zero_stays_on_a_linear_scale(tmp_path: Path) -> None:
     flat = replace(STATE, train_loss=Series(((1, 0.0), (100, 1.0))))
     assert "log 1" in drawn(tmp_path, "x", state=STATE)[:900]
