@@ -145,12 +145,14 @@ class EcoApp(RunApp):
 
     @on(messages.Resumption)
     async def _resume_with(self, event: messages.Resumption) -> None:
-        from ecotui import resuming
+        from ecotui import resuming, storage
 
         if self.settings.is_readonly:
             return
         try:
             plan = await asyncio.to_thread(resuming.plan_for, event.run, event.settings)
+            for path in event.without:
+                await asyncio.to_thread(storage.delete_checkpoint, event.run, path)
             self.show_run(self.sessions.launch(plan.run, plan.settings))
         except EcoError as error:
             self.tell(error)
@@ -192,6 +194,33 @@ class EcoApp(RunApp):
         try:
             await asyncio.to_thread(storage.write_config, event.path, event.text)
             self.notify(f"written: {visible(event.path)}", markup=False)
+        except EcoError as error:
+            self.tell(error)
+
+    @on(messages.CheckpointDeletion)
+    def _ask_to_delete_checkpoint(self, event: messages.CheckpointDeletion) -> None:
+        from ecotui.screens.dialogs.confirm import ConfirmScreen
+
+        if self.settings.is_readonly:
+            return
+        lines = (f"{event.path} of {event.run.run_id}.", event.remark, "This cannot be undone.")
+        question = ConfirmScreen("Delete", list(filter(None, lines)), yes="Delete the checkpoint")
+        self.push_screen(question, partial(self._delete_checkpoint_if, event))
+
+    def _delete_checkpoint_if(
+        self, event: messages.CheckpointDeletion, is_sure: bool | None
+    ) -> None:
+        if is_sure:
+            self._delete_checkpoint(event)
+        self._after_dialog()
+
+    @work(group="delete", exit_on_error=False)
+    async def _delete_checkpoint(self, event: messages.CheckpointDeletion) -> None:
+        from ecotui import storage
+
+        try:
+            await asyncio.to_thread(storage.delete_checkpoint, event.run, event.path)
+            self.notify(f"deleted {visible(event.path)}", markup=False)
         except EcoError as error:
             self.tell(error)
 

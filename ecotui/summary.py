@@ -68,6 +68,26 @@ def as_error(state: RunState) -> EcoError:
     )
 
 
+def summary_on_a_page(state: RunState, run: RunDir) -> list[str]:
+    """Return the same with what can be done next before the tables, for whoever reads from the top.
+
+    On a page of 24 lines the classes and the scorecard would push it out of sight.
+    """
+    lines = summary_lines(state, run)
+    shown = state.best_validation or state.validation
+    for table in ([] if shown is None else _class_table(shown), _scored(state)):
+        lines = _moved_to_the_end(lines, table)
+    return lines
+
+
+def _moved_to_the_end(lines: list[str], part: list[str]) -> list[str]:
+    size = len(part)
+    for at in range(len(lines) - size + 1):
+        if size and lines[at : at + size] == part:
+            return [*lines[:at], *lines[at + size :], *part]
+    return lines
+
+
 def summary_lines(state: RunState, run: RunDir) -> list[str]:
     """Return how a run ended, what it reached and what can be done next."""
     ending = state.ending

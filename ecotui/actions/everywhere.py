@@ -106,7 +106,7 @@ EVERYWHERE = (
         "run.continue",
         "p",
         "continue",
-        "Go on",
+        "Continue",
         "go on after a pause",
         when=_can_continue,
         changes=True,

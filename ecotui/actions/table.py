@@ -8,7 +8,15 @@ from ecotui.actions.config import CONFIG
 from ecotui.actions.diagnostic import DIAGNOSTIC
 from ecotui.actions.everywhere import EVERYWHERE
 from ecotui.actions.home import HOME
-from ecotui.actions.panels import LOG
+from ecotui.actions.panels import (
+    ALERTS,
+    CHECKPOINTS,
+    CLASSES,
+    CONFUSION,
+    CURVES,
+    LAYERS,
+    LOG,
+)
 from ecotui.actions.preflight import PREFLIGHT
 from ecotui.actions.results import RESULTS
 from ecotui.actions.training import TRAINING
@@ -23,5 +31,11 @@ ACTIONS: tuple[Action, ...] = (
     *COMPARE,
     *CONFIG,
     *LOG,
+    *CURVES,
+    *CLASSES,
+    *CONFUSION,
+    *LAYERS,
+    *ALERTS,
+    *CHECKPOINTS,
 )
 BY_ID = {action.id: action for action in ACTIONS}

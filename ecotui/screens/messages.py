@@ -88,10 +88,13 @@ class Resumption(Message):
     Attributes:
         run: Its directory.
         settings: `key=value`, changed before it does, such as `train.epochs=30`.
+        without: Checkpoints that are removed before, relative to the run: it goes on from the
+            newest that is left.
     """
 
     run: RunDir
     settings: Sequence[str] = ()
+    without: Sequence[str] = ()
 
 
 @dataclass
@@ -99,6 +102,21 @@ class Deletion(Message):
     """Runs to be removed with their checkpoints; the app asks first."""
 
     runs: Sequence[RunDir]
+
+
+@dataclass
+class CheckpointDeletion(Message):
+    """A checkpoint of a run that has ended is to be removed; the app asks first.
+
+    Attributes:
+        run: Whose it is.
+        path: Relative to the run directory.
+        remark: A sentence about what follows from it; may be empty.
+    """
+
+    run: RunDir
+    path: str
+    remark: str = ""
 
 
 @dataclass

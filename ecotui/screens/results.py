@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -25,10 +25,12 @@ from ecotui.screens.dialogs.value import ValueScreen, epochs_fault
 from ecotui.screens.frame import EcoScreen
 from ecotui.screens.messages import Errand, Resumption, Visit
 from ecotui.screens.results_mistakes import MistakesPanel
+from ecotui.screens.training_files import confusion_of
 from ecotui.summary import as_error, result_lines
 from ecotui.text import bytes_size, counted, visible
 from ecotui.widgets.class_table import ClassTable
-from ecotui.widgets.metric_chart import MetricChart
+from ecotui.widgets.confusion_panel import ConfusionPanel
+from ecotui.widgets.curves import Curves
 from ecotui.widgets.panel import bindings_of
 from ecotui.widgets.seen import Seen
 from ecotui.widgets.status_line import StatusLine
@@ -67,11 +69,10 @@ class ResultsScreen(EcoScreen):
         with VerticalScroll(id="body", can_focus=False):
             yield SummaryPanel()
             yield MistakesPanel()
-            with Horizontal(id="figures"):
-                yield MetricChart("Loss", is_fraction=False)
-                yield MetricChart("Accuracy", is_fraction=True)
             with Container(id="tables"):
                 yield ClassTable()
+                yield ConfusionPanel()
+            yield Curves(has_hint=False)
 
     def show(self, state: RunState) -> None:
         """Show the state, the export under way, and the mistakes of the best model."""
@@ -83,9 +84,7 @@ class ResultsScreen(EcoScreen):
         if run is None:
             return
         self.query_one(SummaryPanel).show(tuple(result_lines(state, run)))
-        loss, accuracy = self.query(MetricChart)
-        loss.show(state.train_loss, state.val_loss)
-        accuracy.show(state.train_accuracy, state.val_accuracy)
+        self.query_one(Curves).show(state)
         judged = evaluation_of(state)
         self.query_one(ClassTable).show(judged)
         if self._seen.are_new(judged, str(run.path), state.ending):
@@ -96,6 +95,9 @@ class ResultsScreen(EcoScreen):
         """Read the mistakes and their pictures off the event loop."""
         found = await asyncio.to_thread(read_mistakes, run, judged)
         self._show_mistakes(found, judged)
+        if judged is not None:
+            confusion = await asyncio.to_thread(confusion_of, run, judged.file)
+            self.query_one(ConfusionPanel).show(*confusion)
 
     def _show_mistakes(self, found: tuple[Mistake, ...], judged: ValidationFinished | None) -> None:
         panel = self.query_one(MistakesPanel)

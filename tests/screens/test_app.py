@@ -397,7 +397,7 @@ def test_every_panel_of_the_training_screen_is_reached_by_tab(open_app: Open) ->
         for _ in range(5):
             await here.press("tab")
             seen.add(type(here.app.focused).__name__)
-        assert {"HealthLog", "CheckpointTable", "ClassTable"} <= seen
+        assert seen == {"Curves", "GuardStrip", "AlertLog"}
 
     play(story, open_app("full_run"))
 
