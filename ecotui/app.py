@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # Imported when they are needed: the first frame is not to wa
     from ecotui.errand_state import ErrandState
     from ecotui.errands import Errand
     from ecotui.openings import Opening
+    from ecotui.paced_replay import PacedReplay
     from ecotui.screens.dialogs.leave import Leave
     from ecotui.session_factory import EngineSession, SessionFactory
 
@@ -116,13 +117,13 @@ class EcoApp(DraftApp):
 
     @on(messages.RunChoice)
     def _watch_run(self, event: messages.RunChoice) -> None:
-        self._open(event.run)
+        self._open(event.run, event.screen)
 
-    def _open(self, opening: Opening) -> None:
+    def _open(self, opening: Opening, screen: str = "") -> None:
         if self.settings.is_readonly and not isinstance(opening, RunDir):
             return
         try:
-            self.show_run(self._session_of(opening))
+            self.show_run(self._session_of(opening), screen=screen)
         except EcoError as error:
             self.tell(error)
 
@@ -145,12 +146,14 @@ class EcoApp(DraftApp):
 
     @on(messages.Resumption)
     async def _resume_with(self, event: messages.Resumption) -> None:
-        from ecotui import resuming
+        from ecotui import resuming, storage
 
         if self.settings.is_readonly:
             return
         try:
             plan = await asyncio.to_thread(resuming.plan_for, event.run, event.settings)
+            for path in event.without:
+                await asyncio.to_thread(storage.delete_checkpoint, event.run, path)
             self.show_run(self.sessions.launch(plan.run, plan.settings))
         except EcoError as error:
             self.tell(error)
@@ -182,6 +185,45 @@ class EcoApp(DraftApp):
                 self.notify(f"deleted {visible(run.run_id)}", markup=False)
             except EcoError as error:
                 self.tell(error)
+
+    @on(messages.ConfigFile)
+    async def _write_config(self, event: messages.ConfigFile) -> None:
+        from ecotui import storage
+
+        if self.settings.is_readonly:
+            return
+        try:
+            await asyncio.to_thread(storage.write_config, event.path, event.text)
+            self.notify(f"written: {visible(event.path)}", markup=False)
+        except EcoError as error:
+            self.tell(error)
+
+    @on(messages.CheckpointDeletion)
+    def _ask_to_delete_checkpoint(self, event: messages.CheckpointDeletion) -> None:
+        from ecotui.screens.dialogs.confirm import ConfirmScreen
+
+        if self.settings.is_readonly:
+            return
+        lines = (f"{event.path} of {event.run.run_id}.", event.remark, "This cannot be undone.")
+        question = ConfirmScreen("Delete", list(filter(None, lines)), yes="Delete the checkpoint")
+        self.push_screen(question, partial(self._delete_checkpoint_if, event))
+
+    def _delete_checkpoint_if(
+        self, event: messages.CheckpointDeletion, is_sure: bool | None
+    ) -> None:
+        if is_sure:
+            self._delete_checkpoint(event)
+        self._after_dialog()
+
+    @work(group="delete", exit_on_error=False)
+    async def _delete_checkpoint(self, event: messages.CheckpointDeletion) -> None:
+        from ecotui import storage
+
+        try:
+            await asyncio.to_thread(storage.delete_checkpoint, event.run, event.path)
+            self.notify(f"deleted {visible(event.path)}", markup=False)
+        except EcoError as error:
+            self.tell(error)
 
     # Errands --------------------------------------------------------------------------------------
 
@@ -220,6 +262,47 @@ class EcoApp(DraftApp):
             self._end_errand()
             await asyncio.to_thread(self._errand.close)
 
+    # Playing a log again --------------------------------------------------------------------------
+
+    @on(messages.ReplayChoice)
+    def _play_again(self, event: messages.ReplayChoice) -> None:
+        from ecotui.paced_replay import PacedReplay
+
+        try:
+            self.show_run(PacedReplay(event.run))
+        except EcoError as error:
+            self.tell(error)
+
+    def action_replay_pause(self) -> None:
+        """Stand still, or go on."""
+        self._play(lambda replay: replay.turn_pause())
+
+    def action_replay_speed(self, by: int) -> None:
+        """Play faster or slower."""
+        self._play(lambda replay: replay.change_speed(by))
+
+    def action_replay_step(self) -> None:
+        """Play one event more."""
+        self._play(lambda replay: replay.step())
+
+    def action_replay_alert(self) -> None:
+        """Go to the next alert."""
+        self._play(self._seek_alert)
+
+    def _seek_alert(self, replay: PacedReplay) -> None:
+        if not replay.to_alert():
+            self.notify("no alert comes after this", severity="warning")
+
+    def action_replay_end(self) -> None:
+        """Go to the end of the log."""
+        self._play(lambda replay: replay.to_end())
+
+    def _play(self, change: Callable[[PacedReplay], object]) -> None:
+        replay = self.desk.replay
+        if replay is not None and not replay.ended:
+            change(replay)
+            self.pending = self.desk.words
+
     # Leaving --------------------------------------------------------------------------------------
 
     async def action_quit(self) -> None:
@@ -254,5 +337,5 @@ class EcoApp(DraftApp):
         from ecotui.summary import exit_code
 
         session = self.desk.session
-        has_ended = session is not None and session.ended
+        has_ended = session is not None and session.ended and self.desk.replay is None
         return exit_code(self.run_state.ending) if has_ended else ExitCode.DONE

@@ -10,7 +10,7 @@ import click
 from ecotui.app import EcoApp
 from ecotui.app_settings import Flags, app_settings
 from ecotui.errors import UsageError
-from ecotui.paths import choose_runs_dir, find_run
+from ecotui.paths import RunDir, choose_runs_dir, expanded, find_run, is_file
 from ecotui.terminal import check_terminal
 from ecotui.text import visible
 
@@ -62,6 +62,27 @@ def attach(reference: str, runs_dir: str | None, *, flags: Flags | None = None) 
     """
     check_terminal()
     return _open(find_run(reference, choose_runs_dir(runs_dir)), runs_dir, flags=flags)
+
+
+def replay(reference: str, runs_dir: str | None, *, flags: Flags | None = None) -> int:
+    """Play a run's log again, before one's eyes.
+
+    Args:
+        reference: A run's name, path, or `latest`; or the path of a log.
+        runs_dir: Where runs are kept; None for the usual place.
+        flags: How the app is to look and listen.
+
+    Raises:
+        UsageError: No terminal, or no such run.
+    """
+    from ecotui.openings import Replaying
+
+    check_terminal()
+    as_path = expanded(reference)
+    is_log = as_path.name == "events.jsonl" and is_file(as_path)
+    run = RunDir(as_path.absolute().parent) if is_log else None
+    found = run or find_run(reference, choose_runs_dir(runs_dir))
+    return _open(Replaying(found), runs_dir, flags=flags)
 
 
 def resume(
@@ -122,7 +143,7 @@ def _open(
 def farewell(app: EcoApp, runs_dir: str | None) -> list[str]:
     """Return where the run stands as the app is left, and how to come back."""
     session = app.session
-    if session is None:
+    if session is None or app.desk.replay is not None:
         return []
     from ecotui.narration import progress
     from ecotui.summary import summary_lines

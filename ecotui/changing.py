@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 
 from ecotui.alert_register import GUARDS
 from ecotui.commands import SilenceGuard
 from ecotui.errors import EcoError
 from ecotui.events import GuardTripped
+from ecotui.guard_standing import silenced
 from ecotui.paths import RunDir
 from ecotui.resuming import config_of
 from ecotui.run_state import RunState
@@ -47,30 +47,11 @@ def guard_command(name: str, state: RunState, run: RunDir | None) -> SilenceGuar
     return SilenceGuard(guard=name, silent=name not in silenced(state, run))
 
 
-def silenced(state: RunState, run: RunDir | None) -> frozenset[str]:
-    """Return the guards that act no more: by the last change, or as the run was begun."""
-    for change in reversed(state.standing.changes):
-        if change.key == "guards.silenced":
-            return frozenset(_listed(change.new))
-    try:
-        return frozenset() if run is None else frozenset(config_of(run).guards.silenced)
-    except EcoError:  # An older run, or one that is being written: nothing is known.
-        return frozenset()
-
-
 def _choice(name: str, silent: Iterable[str], tripped: Iterable[str]) -> Choice:
     does = "silenced" if name in silent else "acts"
     has = ", has tripped" if name in tripped else ""
     title = f": {GUARDS[name].title}" if name in GUARDS else ""
     return Choice(name, name, f"{does}{has}{title}")
-
-
-def _listed(written: str) -> Iterable[str]:
-    try:
-        found = tomllib.loads(f"names = {written}")["names"]
-    except tomllib.TOMLDecodeError:
-        return ()
-    return [str(name) for name in found] if isinstance(found, list) else ()
 
 
 def _setting(run: RunDir | None, section: str, name: str) -> str:

@@ -24,6 +24,7 @@ from ecotui.cli_options import (
     set_option,
     time_limit_option,
 )
+from ecotui.cli_replay import replay
 from ecotui.cli_requests import COMMANDS
 from ecotui.errors import EcoError, ExitCode, broken_environment
 
@@ -330,6 +331,7 @@ def import_weights(
     return weights_verbs.import_weights(file, output, model, runs_dir, as_json=as_json)
 
 
+cli.add_command(replay)
 cli.add_command(config)
 
 

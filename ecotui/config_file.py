@@ -73,19 +73,8 @@ def load_config(
         UsageError: No such config, not TOML, an unknown key, a value out of range.
     """
     path = find_config(reference)
-    layers = []
-    personal = user_config() if user_file is None else user_file
-    if is_file(personal):
-        layers.append(read_layer(personal))
-    layers.append(read_layer(path))
-    layers.append(settings_layer(settings))
-    merged: Table = {}
-    for layer in layers:
-        merge(merged, layer.table)
-    try:
-        config = RunConfig.model_validate(merged)
-    except ValidationError as error:
-        raise told(error, layers) from None
+    layers = [*personal_layers(user_file), read_layer(path), settings_layer(settings)]
+    config = validated(layers)
     if needs_data and not config.data.root:
         raise UsageError(
             f"data.root is not set in {visible(path)}",
@@ -94,6 +83,34 @@ def load_config(
             "(ecotui config init --data FOLDER writes one)",
         )
     return LoadedConfig(config, path, config.name or path.stem, tuple(settings))
+
+
+def personal_layers(user_file: Path | None = None) -> list[Layer]:
+    """Return the user's own file as a layer, none where there is none.
+
+    Args:
+        user_file: Its path; the standard place when None.
+
+    Raises:
+        UsageError: It cannot be read, or is not TOML.
+    """
+    personal = user_config() if user_file is None else user_file
+    return [read_layer(personal)] if is_file(personal) else []
+
+
+def validated(layers: Sequence[Layer]) -> RunConfig:
+    """Return the configuration that layers make, the last one on top.
+
+    Raises:
+        UsageError: An unknown key, or a value out of range.
+    """
+    merged: Table = {}
+    for layer in layers:
+        merge(merged, layer.table)
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        raise told(error, layers) from None
 
 
 def find_config(reference: str) -> Path:
@@ -180,7 +197,7 @@ def _without_none(table: Mapping[str, Any]) -> Table:
 
 
 def read_layer(path: Path) -> Layer:
-    """Return what a TOML file sets, the paths in it made absolute.
+    """Return a TOML file as a layer, the paths in it made absolute.
 
     Raises:
         UsageError: It cannot be read, or is not TOML.
@@ -211,7 +228,7 @@ def read_layer(path: Path) -> Layer:
             'lines such as  epochs = 20  and  name = "resnet18"  under [section] headings',
             "correct that line; ecotui config show digits prints a whole example",
         ) from None
-    _resolve_paths(table, path.absolute().parent)
+    resolve_paths(table, path.absolute().parent)
     return Layer(label, table, source)
 
 
@@ -238,7 +255,7 @@ def settings_layer(settings: Sequence[str]) -> Layer:
                 "a key is either a section or a value",
                 "remove one of them",
             )
-    _resolve_paths(table, Path.cwd())
+    resolve_paths(table, Path.cwd())
     return Layer("--set", table, "")
 
 
@@ -279,7 +296,7 @@ def _fits(annotation: Any, value: object) -> bool:
     return True
 
 
-def _resolve_paths(table: Table, folder: Path) -> None:
+def resolve_paths(table: Table, folder: Path) -> None:
     """Make the paths in a layer absolute: they are relative to where it stands."""
     for section, name, wanted in _PATHS:
         values = table.get(section)

@@ -11,7 +11,6 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -22,11 +21,9 @@ from ecotui.errors import ExitCode, UsageError
 from ecotui.events import DatasetDescribed
 from ecotui.jobs import DescribeJob
 from ecotui.notify_settings import masked
+from ecotui.suggestions import suggest
 from ecotui.summary import as_error
 from ecotui.text import counted, listed, visible
-
-IMBALANCE_LIMIT = 3.0
-"""From this ratio of the largest to the smallest class on, the loss weighs classes evenly."""
 
 
 def show(reference: str, settings: Sequence[str]) -> int:
@@ -121,17 +118,6 @@ def init(data: str, output: str | None, *, model: str, force: bool) -> int:
     click.echo(f"written: {visible(target)}")
     click.echo(f"to train: ecotui --headless {visible(target)}")
     return ExitCode.DONE
-
-
-def suggest(described: DatasetDescribed, *, root: str, model: str) -> RunConfig:
-    """Return a sensible configuration for a data set: what its size and balance ask for."""
-    batch_size = 8 if described.num_train < 200 else 16 if described.num_train < 1_000 else 32
-    train: dict[str, Any] = {"batch_size": batch_size, "early_stopping_epochs": 5}
-    if described.largest_class > IMBALANCE_LIMIT * max(1, described.smallest_class):
-        train |= {"class_weights": "balanced", "metric": "macro_f1"}
-    return RunConfig.model_validate(
-        {"data": {"root": root}, "model": {"name": model, "pretrained": True}, "train": train}
-    )
 
 
 def _describe(root: str) -> DatasetDescribed:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:  # Commands and events are not needed before there is a run.
     from ecotui.asking import Asking
     from ecotui.commands import Command
     from ecotui.events import AnyEvent, CommandAnswered
+    from ecotui.paced_replay import PacedReplay
     from ecotui.session_factory import EngineSession
 
 
@@ -27,11 +28,19 @@ class Desk:
     @property
     def is_live(self) -> bool:
         """Whether a run is shown whose last event is still to come."""
-        return self.session is not None and not self.session.ended
+        return self.session is not None and not self.session.ended and self.replay is None
+
+    @property
+    def replay(self) -> PacedReplay | None:
+        """The log that is played in the place of a run; None for a real one."""
+        is_replay = getattr(self.session, "is_replay", False)
+        return cast("PacedReplay", self.session) if is_replay else None
 
     @property
     def words(self) -> str:
         """What is pending, in words; empty for nothing."""
+        if self.replay is not None:
+            return "" if self.replay.ended else self.replay.words
         return "" if self.asking is None else self.asking.words
 
     @property

@@ -154,3 +154,5 @@ class DatasetDescribed(Event):
     median_width: int
     """Pixels, over at most 200 files."""
     median_height: int
+    class_counts: tuple[int, ...] = ()
+    """Images of each class named, in the same order; empty in older logs."""

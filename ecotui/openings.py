@@ -27,8 +27,15 @@ class Resumption:
     settings: Sequence[str] = ()
 
 
-Opening = Union["LoadedConfig", RunDir, Resumption]
-"""A config to start, a run to watch, or one to go on with."""
+@dataclass(frozen=True, slots=True)
+class Replaying:
+    """A run whose log is to be played again from its beginning."""
+
+    run: RunDir
+
+
+Opening = Union["LoadedConfig", RunDir, Resumption, Replaying]
+"""A config to start, a run to watch, one to go on with, or one to be played again."""
 
 
 def session_of(opening: Opening, sessions: SessionFactory, runs_dir: Path) -> EngineSession:
@@ -41,6 +48,10 @@ def session_of(opening: Opening, sessions: SessionFactory, runs_dir: Path) -> En
         return sessions.attach(opening)
     if isinstance(opening, Resumption):
         return sessions.launch(opening.run, opening.settings)
+    if isinstance(opening, Replaying):
+        from ecotui.paced_replay import PacedReplay
+
+        return PacedReplay(opening.run)
     from ecotui import storage
 
     return sessions.launch(storage.create_run(opening, runs_dir), ())

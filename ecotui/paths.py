@@ -144,6 +144,11 @@ class RunDir:
         return self.path / "evaluations"
 
     @property
+    def mistakes(self) -> Path:
+        """The most confident mistakes of the best model, with small pictures in `previews`."""
+        return self.path / "mistakes.json"
+
+    @property
     def exports(self) -> Path:
         """Folder of exported weights."""
         return self.path / "exports"

@@ -57,6 +57,7 @@ class RunApp(Shell):
         self.pace = Pace(settings.frames_per_second, time.monotonic)
         self.desk = Desk()
         self._is_following = True
+        self._first_screen = ""
         self._situation = Situation()
         for name, make in SCREENS.items():
             self.add_mode(name, make)
@@ -84,24 +85,30 @@ class RunApp(Shell):
             is_live=is_live,
             has_begun_training=state.facts is not None,
             is_paused=is_live and state.standing.paused is not None,
-            is_resumable=not is_live and _is_resumable(state),
+            is_resumable=not is_live and self.desk.replay is None and _is_resumable(state),
             is_readonly=self.settings.is_readonly,
+            is_replay=self.desk.replay is not None,
+            is_playing=self.desk.replay is not None and not self.desk.replay.ended,
             pending=self.desk.kinds,
         )
 
     # Following a run ------------------------------------------------------------------------------
 
-    def show_run(self, session: EngineSession, *, resuming_after: int | None = None) -> None:
+    def show_run(
+        self, session: EngineSession, *, resuming_after: int | None = None, screen: str = ""
+    ) -> None:
         """Follow a run from its first event, in place of any other.
 
         Args:
             session: Of the run.
             resuming_after: The attempt that ended, where this session begins the next one.
+            screen: Where to stay; empty to follow the stages.
         """
         self.desk.take(session, resuming_after=resuming_after)
         from ecotui.run_state import RunState
 
-        self._is_following = True
+        self._is_following = not screen
+        self._first_screen = screen
         self.alerts.clear()
         self.run_state = RunState()
         self.pending = self.desk.words
@@ -119,7 +126,7 @@ class RunApp(Shell):
             self.run_state = batch.state
             if self.current_mode not in OF_A_RUN:
                 # Once it is known how far the run is: no other screen is made for nothing.
-                self.switch_mode(fitting_screen(batch.state))
+                self.switch_mode(self._first_screen or fitting_screen(batch.state))
             self._note_situation()
             if not self.is_headless and self._driver is not None and self.pace.should_ask():
                 self._driver.write(terminal.SYNC_QUERY)

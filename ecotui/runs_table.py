@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
+from pathlib import Path
 
 from ecotui import lock
 from ecotui.paths import RunDir
@@ -42,6 +44,8 @@ class RunRow:
         epochs: Epochs planned.
         created_at: Unix seconds.
         size_bytes: Of all files of the run.
+        data: What it is trained on, by the name of the folder or of the demo.
+        epochs_done: Epochs trained and validated.
     """
 
     run: str
@@ -57,6 +61,8 @@ class RunRow:
     epochs: int
     created_at: float
     size_bytes: int
+    data: str = ""
+    epochs_done: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """Return the row as a JSON object's fields."""
@@ -95,7 +101,53 @@ def row_of(run: RunDir) -> RunRow:
         epochs=state.epochs,
         created_at=run.config.stat().st_mtime,
         size_bytes=size_of(run),
+        data=_data_of(run),
+        epochs_done=0 if state.last_epoch is None else state.last_epoch.epoch,
     )
+
+
+class Rows:
+    """Rows of runs, each read again only where its log has grown or its engine has come or gone.
+
+    Reading a hundred finished runs anew every few seconds would keep a core busy.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[object, ...], RunRow]] = {}
+
+    def of(self, runs: Sequence[RunDir]) -> list[RunRow]:
+        """Return a row a run, those alive first; runs that vanish meanwhile are left out."""
+        found: dict[str, tuple[tuple[object, ...], RunRow]] = {}
+        for run in runs:
+            try:
+                is_alive, log = lock.is_held(run.lock), _stamp(run)
+                known = self._known.get(str(run.path))
+                stamp = (is_alive, log)
+                row = known[1] if known is not None and known[0] == stamp else row_of(run)
+            except OSError:  # Deleted at this very moment.
+                continue
+            found[str(run.path)] = (stamp, row)
+        self._known = found
+        rows = [row for _, row in found.values()]
+        return sorted(rows, key=lambda row: not row.is_alive)
+
+
+def _stamp(run: RunDir) -> tuple[int, int]:
+    try:
+        found = run.events.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _data_of(run: RunDir) -> str:
+    """Return what a run is trained on, in a word; empty where its request cannot be read."""
+    try:
+        table = tomllib.loads(run.config.read_text(encoding="utf-8"))
+        root = table.get("data", {}).get("root", "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return Path(root.partition(":")[2] or root).name if isinstance(root, str) else ""
 
 
 def size_of(run: RunDir) -> int:

@@ -191,4 +191,5 @@ class Shell(App[int]):
 
 
 def _called(panel: Widget) -> str:
-    return str(panel.border_title) if panel.border_title else "the panel"
+    """Return what a panel is called: its title without what stands beside it."""
+    return panel.border_title.partition(" · ")[0] if panel.border_title else "the panel"

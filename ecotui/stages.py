@@ -16,12 +16,14 @@ class StageProgress:
         total: Units to come; 0 when unknown.
         unit: What is counted, in the plural.
         done: Units done.
+        since: When it began, unix seconds; 0 where that is not known.
     """
 
     name: str
     total: int
     unit: str
     done: int = 0
+    since: float = 0.0
 
 
 def advanced(stages: tuple[StageProgress, ...], event: StageAdvanced) -> tuple[StageProgress, ...]:

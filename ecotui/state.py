@@ -96,7 +96,7 @@ def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR091
         case StageAdvanced():
             return replace(state, stages=advanced(state.stages, event))
         case StageStarted():
-            opened = StageProgress(event.stage, event.total, event.unit)
+            opened = StageProgress(event.stage, event.total, event.unit, since=event.at)
             # The environment is examined again after a repair: the last verdicts count.
             is_anew = event.stage == "diagnose"
             return replace(

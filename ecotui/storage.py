@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from ecotui import lock
 from ecotui.durable import sync_folder, write_whole
 from ecotui.errors import EcoError, UsageError
-from ecotui.paths import JOBS_FOLDER, PREFLIGHTS_FOLDER, RunDir, list_runs, new_run_id
+from ecotui.paths import (
+    JOBS_FOLDER,
+    PREFLIGHTS_FOLDER,
+    RunDir,
+    list_runs,
+    new_run_id,
+    shipped_configs,
+)
 from ecotui.text import visible
 
 KEPT_PREFLIGHTS = 20
@@ -25,6 +32,11 @@ if TYPE_CHECKING:  # Whoever only watches a run makes no directory, and needs no
     from ecotui.config import RunConfig
     from ecotui.config_file import LoadedConfig
     from ecotui.jobs import Job
+
+_STATE_PREFIX = "step-"
+"""How the names of checkpoints begin that a run can go on from."""
+_DROPPING_PREFIX = ".del-"
+"""As the engine names what it is removing: it clears away what a removal cut short left."""
 
 
 def create_run(loaded: LoadedConfig, runs_dir: Path) -> RunDir:
@@ -87,6 +99,30 @@ def keep_newest_preflights(runs_dir: Path, count: int = KEPT_PREFLIGHTS) -> None
             remove(old)
 
 
+def write_config(path: Path, text: str) -> None:
+    """Write a config whole, or leave what is there as it is.
+
+    Raises:
+        UsageError: It is one that is shipped, or the place cannot be written.
+    """
+    if path in shipped_configs().values():
+        raise UsageError(
+            f"{visible(path)} belongs to ecotui",
+            "a file of your own",
+            "write a copy under another name",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"{visible(path)} cannot be written: {visible(why)}",
+            "a path that this user may write",
+            "choose another one",
+        ) from None
+
+
 def check_deletable(run: RunDir) -> None:
     """Refuse what must not be deleted.
 
@@ -118,6 +154,40 @@ def delete_run(run: RunDir) -> None:
     """
     check_deletable(run)
     remove(run)
+
+
+def delete_checkpoint(run: RunDir, path: str) -> None:
+    """Remove one checkpoint of a run that has ended, first from sight.
+
+    Args:
+        run: Whose it is.
+        path: As the events name it, relative to the run directory.
+
+    Raises:
+        UsageError: The run is alive, or there is no such checkpoint.
+        EcoError: It cannot be removed.
+    """
+    check_deletable(run)
+    folder, _, name = path.partition("/")
+    place = run.checkpoints / name
+    is_plain = name.startswith(_STATE_PREFIX) and "/" not in name
+    if not (folder == run.checkpoints.name and is_plain) or place.is_symlink():
+        raise UsageError(
+            f"{visible(path)} is no checkpoint that can be removed",
+            f"a folder {run.checkpoints.name}/{_STATE_PREFIX}... of this run",
+            "the best model stays as long as its run: ecotui delete RUN removes all of it",
+        )
+    hidden = place.with_name(f"{_DROPPING_PREFIX}{name}-{secrets.token_hex(4)}")
+    try:
+        place.rename(hidden)
+        sync_folder(run.checkpoints)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise EcoError(
+            f"{visible(place)} cannot be removed: {visible(error.strerror)}",
+            "a folder that is there and that this user may remove",
+            "check its owner and permissions",
+        ) from None
 
 
 def _create(folder: Path, run_id: str, files: dict[str, str]) -> RunDir:

@@ -7,6 +7,7 @@ who attaches after its end.
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import assert_never
 
 from rich.cells import set_cell_size
@@ -67,6 +68,26 @@ def as_error(state: RunState) -> EcoError:
     )
 
 
+def summary_on_a_page(state: RunState, run: RunDir) -> list[str]:
+    """Return the same with what can be done next before the tables, for whoever reads from the top.
+
+    On a page of 24 lines the classes and the scorecard would push it out of sight.
+    """
+    lines = summary_lines(state, run)
+    shown = state.best_validation or state.validation
+    for table in ([] if shown is None else _class_table(shown), _scored(state)):
+        lines = _moved_to_the_end(lines, table)
+    return lines
+
+
+def _moved_to_the_end(lines: list[str], part: list[str]) -> list[str]:
+    size = len(part)
+    for at in range(len(lines) - size + 1):
+        if size and lines[at : at + size] == part:
+            return [*lines[:at], *lines[at + size :], *part]
+    return lines
+
+
 def summary_lines(state: RunState, run: RunDir) -> list[str]:
     """Return how a run ended, what it reached and what can be done next."""
     ending = state.ending
@@ -83,6 +104,17 @@ def summary_lines(state: RunState, run: RunDir) -> list[str]:
             return [f"run {run.run_id} has not ended"]
         case _ as never:
             assert_never(never)
+
+
+def result_lines(state: RunState, run: RunDir) -> list[str]:
+    """Return the summary without the classes one by one; a run under way has what it reached."""
+    if state.ending is None:
+        return [f"under way: epoch {state.epoch} of {state.epochs}", *_reached(_bare(state))]
+    return summary_lines(_bare(state), run)
+
+
+def _bare(state: RunState) -> RunState:
+    return replace(state, validation=None, best_validation=None)
 
 
 def verdict_lines(state: RunState, sound: str) -> list[str]:

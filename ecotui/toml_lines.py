@@ -38,3 +38,58 @@ def line_of(source: str, dotted: str) -> int | None:
 
 def _plain(written: str) -> str:
     return ".".join(part.strip().strip("\"'") for part in written.split("."))
+
+
+def with_value(source: str | None, dotted: str, value: str) -> str | None:
+    """Return a source in which a key has another value, every other line as it is.
+
+    The caller parses the result: where a value spans lines, or stands in an inline table, it
+    does not come out as meant.
+
+    Args:
+        source: TOML; None is handed on.
+        dotted: The key, such as `train.epochs`.
+        value: As TOML, on one line.
+    """
+    if source is None:
+        return None
+    section, _, name = dotted.rpartition(".")
+    lines = source.splitlines()
+    at = line_of(source, dotted)
+    if at is not None and not lines[at - 1].lstrip().startswith("["):
+        lines[at - 1] = f"{name} = {value}{_remark_of(lines[at - 1])}"
+    elif not section:
+        lines.insert(0, f"{name} = {value}")
+    else:
+        opened = _heading_of(lines, section)
+        if opened is None:
+            lines += [*([""] if lines else []), f"[{section}]", f"{name} = {value}"]
+        else:
+            lines.insert(opened + 1, f"{name} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def without_key(source: str | None, dotted: str) -> str | None:
+    """Return a source without a key; as `with_value` where it is not on a line of its own."""
+    at = None if source is None else line_of(source, dotted)
+    if source is None or at is None:
+        return source
+    lines = source.splitlines()
+    del lines[at - 1]
+    return "\n".join(lines) + "\n"
+
+
+def _heading_of(lines: list[str], section: str) -> int | None:
+    for count, line in enumerate(lines):
+        written = line[:MAX_LINE_CHARACTERS].strip()
+        if written.startswith("[") and _plain(written.strip("[").partition("]")[0]) == section:
+            return count
+    return None
+
+
+def _remark_of(line: str) -> str:
+    """Return the remark at the end of a line, where no quote makes it doubtful."""
+    value, hash_sign, remark = line.partition("#")
+    if not hash_sign or '"' in remark or "'" in remark or value.count('"') % 2:
+        return ""
+    return f"  # {remark.strip()}"

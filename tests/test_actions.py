@@ -55,14 +55,23 @@ def test_no_key_does_two_things_at_a_time() -> None:
         assert len(keys) == len(set(keys)), f"{situation}: {sorted(heard)}"
 
 
-def test_keys_of_a_panel_do_not_clash() -> None:
+PANELS = (
+    *{(action.id.partition(".")[0],) for action in ACTIONS if action.place == "panel"},
+    ("log", "alerts"),
+)
+"""What is heard at a time: the actions of one panel, or of a panel that is a log as well."""
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=" ".join)
+def test_keys_of_a_panel_do_not_clash(panel: tuple[str, ...]) -> None:
     keys = [
         key
         for action in ACTIONS
-        if action.place == "panel"
+        if action.place == "panel" and action.id.partition(".")[0] in panel
         for key in action.keys.split(",")
         if key
     ]
+    assert keys
     assert len(keys) == len(set(keys))
 
 

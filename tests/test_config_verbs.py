@@ -11,9 +11,9 @@ from ecotui import session
 from ecotui.cli import main
 from ecotui.config import RunConfig
 from ecotui.config_file import load_config
-from ecotui.config_verbs import suggest
 from ecotui.errors import ExitCode
 from ecotui.events import DatasetDescribed
+from ecotui.suggestions import suggest
 
 Capture = pytest.CaptureFixture[str]
 TESTS = Path(__file__).parent

@@ -144,3 +144,71 @@ def test_a_removal_that_fails_is_told(recorded: Recorded, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(EcoError, match="cannot be removed"):
         storage.delete_run(recorded("clean_run"))
+
+
+def checkpoints_of(run: RunDir, *names: str) -> list[Path]:
+    folders = [run.checkpoints / name for name in names]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"weights")
+    return folders
+
+
+def ended_run(tmp_path: Path) -> RunDir:
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    run.job.write_text('{"kind": "train"}')
+    return run
+
+
+def test_one_checkpoint_is_removed_and_the_others_stay(tmp_path: Path) -> None:
+    run = ended_run(tmp_path)
+    first, second = checkpoints_of(run, "step-0000000024-00000000", "step-0000000048-00000000")
+    storage.delete_checkpoint(run, f"checkpoints/{second.name}")
+    assert list(run.checkpoints.iterdir()) == [first]
+    with pytest.raises(EcoError, match="cannot be removed"):
+        storage.delete_checkpoint(run, f"checkpoints/{second.name}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "checkpoints/best_model_epoch2_acc72.50",
+        "checkpoints/step-1/../best_model_epoch2_acc72.50",
+        "step-1",
+        "evaluations/step-1",
+        "../run/checkpoints/step-1",
+        "/checkpoints/step-1",
+        "checkpoints/",
+        "",
+    ],
+)
+def test_what_is_no_checkpoint_to_go_on_from_is_not_removed(path: str, tmp_path: Path) -> None:
+    run = ended_run(tmp_path)
+    checkpoints_of(run, "best_model_epoch2_acc72.50", "step-1")
+    with pytest.raises(UsageError, match="no checkpoint that can be removed"):
+        storage.delete_checkpoint(run, path)
+    assert len(list(run.checkpoints.iterdir())) == 2
+
+
+def test_a_link_among_the_checkpoints_is_not_removed(tmp_path: Path) -> None:
+    run = ended_run(tmp_path)
+    (folder,) = checkpoints_of(run, "step-1")
+    (run.checkpoints / "step-2").symlink_to(folder)
+    with pytest.raises(UsageError, match="no checkpoint"):
+        storage.delete_checkpoint(run, "checkpoints/step-2")
+    assert folder.is_dir()
+
+
+def test_no_checkpoint_of_a_living_run_is_removed(stand_in: Callable[..., object]) -> None:
+    from ecotui.events import StepsTaken
+    from ecotui.session import Session
+
+    engine = stand_in("trains")
+    assert isinstance(engine, Session)
+    while not any(isinstance(event, StepsTaken) for _, event in engine.read()):
+        assert not engine.ended
+    (folder,) = checkpoints_of(engine.run, "step-1")
+    with pytest.raises(UsageError, match="still running"):
+        storage.delete_checkpoint(engine.run, "checkpoints/step-1")
+    assert folder.is_dir()

@@ -14,7 +14,7 @@ Place = Literal[
     "training",
     "results",
     "compare",
-    "replay",
+    "config",
     "panel",
 ]
 """Where a key is heard: everywhere, on one screen, or in the panel that has the focus."""
@@ -32,6 +32,8 @@ class Situation:
         is_paused: It stands still.
         is_resumable: It has ended and can go on.
         is_readonly: The app takes no request.
+        is_replay: What is shown is a log that is played again; there is no engine to ask.
+        is_playing: It is not at its end.
         pending: Kinds of the commands that the engine has not answered yet.
     """
 
@@ -42,6 +44,8 @@ class Situation:
     is_paused: bool = False
     is_resumable: bool = False
     is_readonly: bool = False
+    is_replay: bool = False
+    is_playing: bool = False
     pending: frozenset[str] = frozenset()
 
 
@@ -66,7 +70,17 @@ def while_live(situation: Situation) -> bool:
 
 def when_ended(situation: Situation) -> bool:
     """Possible once the run shown has ended."""
-    return situation.has_run and not situation.is_live
+    return situation.has_run and not situation.is_live and not situation.is_replay
+
+
+def in_replay(situation: Situation) -> bool:
+    """Possible while a log is played again, up to its end."""
+    return situation.is_replay and situation.is_playing
+
+
+def with_training(situation: Situation) -> bool:
+    """Possible once the run shown has begun to train."""
+    return situation.has_run and situation.has_begun_training
 
 
 @dataclass(frozen=True, slots=True)

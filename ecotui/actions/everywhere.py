@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ecotui.actions.action import Action, Situation, when_ended, while_live, with_run
+from ecotui.actions.action import (
+    Action,
+    Situation,
+    when_ended,
+    while_live,
+    with_run,
+    with_training,
+)
+from ecotui.actions.replay import REPLAY
 
 
 def _can_pause(situation: Situation) -> bool:
@@ -48,6 +56,15 @@ EVERYWHERE = (
         "bars, charts, layers, alerts and checkpoints",
         when=with_run,
     ),
+    Action(
+        "screen.results",
+        "4",
+        "show_screen('results')",
+        "Results",
+        "what the model reached, its worst mistakes, classes and curves",
+        when=with_training,
+    ),
+    *REPLAY,
     Action("app.help", "question_mark", "help", "Keys", "the keys that work here"),
     Action(
         "run.stop",
@@ -91,7 +108,7 @@ EVERYWHERE = (
         "run.continue",
         "p",
         "continue",
-        "Go on",
+        "Continue",
         "go on after a pause",
         when=_can_continue,
         changes=True,

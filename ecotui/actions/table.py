@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from ecotui.actions.action import Action
 from ecotui.actions.compare import COMPARE
+from ecotui.actions.config import CONFIG
 from ecotui.actions.diagnostic import DIAGNOSTIC
 from ecotui.actions.everywhere import EVERYWHERE
 from ecotui.actions.home import HOME
-from ecotui.actions.panels import LOG
+from ecotui.actions.panels import (
+    ALERTS,
+    CHECKPOINTS,
+    CLASSES,
+    CONFUSION,
+    CURVES,
+    LAYERS,
+    LOG,
+)
 from ecotui.actions.preflight import PREFLIGHT
-from ecotui.actions.replay import REPLAY
 from ecotui.actions.results import RESULTS
 from ecotui.actions.training import TRAINING
 
@@ -21,7 +29,13 @@ ACTIONS: tuple[Action, ...] = (
     *TRAINING,
     *RESULTS,
     *COMPARE,
-    *REPLAY,
+    *CONFIG,
     *LOG,
+    *CURVES,
+    *CLASSES,
+    *CONFUSION,
+    *LAYERS,
+    *ALERTS,
+    *CHECKPOINTS,
 )
 BY_ID = {action.id: action for action in ACTIONS}

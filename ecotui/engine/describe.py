@@ -37,7 +37,7 @@ def describe(job: DescribeJob, emit: Emit, poll: Callable[[], None] = lambda: No
     """
     emit(SetupAdvanced(doing="looking at the photos"))
     index = while_polling(lambda: build_index(DataConfig(root=job.data_root), seed=0), poll)
-    counts = np.bincount(index.labels)
+    counts = np.bincount(index.labels, minlength=index.num_classes)
     width, height = while_polling(lambda: _median_size(index), poll)
     emit(
         DatasetDescribed(
@@ -51,6 +51,7 @@ def describe(job: DescribeJob, emit: Emit, poll: Callable[[], None] = lambda: No
             largest_class=int(counts.max()),
             median_width=width,
             median_height=height,
+            class_counts=tuple(counts[:MAX_CLASS_NAMES].tolist()),
         )
     )
 

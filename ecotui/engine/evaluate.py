@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,27 @@ MAX_EVENT_CLASSES = 100
 """An event names at most so many classes, those with the lowest F1; the file has all."""
 
 
+MAX_MISTAKES = 12
+"""The most confident mistakes kept of a pass over a split."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """An image taken for what it is not; those sure of themselves are the greater ones.
+
+    Attributes:
+        confidence: Softmax of the class predicted, 0 to 1.
+        sample_id: Which image.
+        label: Its true class.
+        predicted: What it was taken for.
+    """
+
+    confidence: float
+    sample_id: int
+    label: int
+    predicted: int
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result of a pass over a split.
@@ -30,11 +52,13 @@ class Evaluation:
         loss: Mean cross-entropy, nats; NaN where a logit was.
         accuracy_top5: Share of images whose class is among the five best.
         confusion_KK: Counts; row is the true class, column the predicted one.
+        mistakes: The most confident ones, the surest first.
     """
 
     loss: float
     accuracy_top5: float
     confusion_KK: NDArray[np.int64]
+    mistakes: tuple[Mistake, ...] = ()
 
     @property
     def num_images(self) -> int:
@@ -117,6 +141,7 @@ def evaluate(
     """
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=compute.device)
     total_loss, total_top5 = 0.0, 0.0
+    mistakes: list[Mistake] = []
     was_training = network.training
     network.eval()
     try:
@@ -125,12 +150,13 @@ def evaluate(
                 confusion += part.confusion
                 loss, top5 = part.sums.tolist()
                 total_loss, total_top5 = total_loss + loss, total_top5 + top5
+                mistakes = heapq.nlargest(MAX_MISTAKES, [*mistakes, *part.mistakes])
             on_batch(batch)
     finally:
         network.train(was_training)
     confusion_KK = confusion.cpu().numpy().reshape(num_classes, num_classes)
     count = max(1, int(confusion_KK.sum()))
-    return Evaluation(total_loss / count, total_top5 / count, confusion_KK)
+    return Evaluation(total_loss / count, total_top5 / count, confusion_KK, tuple(mistakes))
 
 
 def shown_classes(scores: tuple[ClassScore, ...]) -> tuple[ClassScore, ...]:
@@ -141,8 +167,18 @@ def shown_classes(scores: tuple[ClassScore, ...]) -> tuple[ClassScore, ...]:
     return tuple(scores[index] for index in sorted(worst))
 
 
-def as_json(evaluation: Evaluation, class_names: Sequence[str]) -> str:
-    """Return all figures of an evaluation as a JSON file."""
+def as_json(
+    evaluation: Evaluation,
+    class_names: Sequence[str],
+    name_of: Callable[[int], object] = str,
+) -> str:
+    """Return all figures of an evaluation as a JSON file.
+
+    Args:
+        evaluation: The figures.
+        class_names: By label.
+        name_of: Returns the path of a sample, relative to the data root.
+    """
     record = {
         "num_images": evaluation.num_images,
         "loss": evaluation.loss if np.isfinite(evaluation.loss) else None,
@@ -151,6 +187,16 @@ def as_json(evaluation: Evaluation, class_names: Sequence[str]) -> str:
         "macro_f1": evaluation.macro_f1,
         "per_class": [score.model_dump() for score in evaluation.class_scores(class_names)],
         "confusion": evaluation.confusion_KK.tolist(),
+        "mistakes": [
+            {
+                "sample_id": each.sample_id,
+                "path": visible(name_of(each.sample_id)),
+                "true": visible(class_names[each.label]),
+                "predicted": visible(class_names[each.predicted]),
+                "confidence": each.confidence,
+            }
+            for each in evaluation.mistakes
+        ],
     }
     return json.dumps(record, indent=1) + "\n"
 
@@ -159,6 +205,7 @@ def as_json(evaluation: Evaluation, class_names: Sequence[str]) -> str:
 class _Scores:
     confusion: torch.Tensor
     sums: torch.Tensor
+    mistakes: list[Mistake]
 
 
 def _parts(
@@ -169,8 +216,10 @@ def _parts(
     size = total if room is None or room.size is None else room.size
     while at < total:
         try:
-            images, labels = batch.images_BCHW[at : at + size], batch.labels_B[at : at + size]
-            scores = _score(network, images, labels, compute, num_classes)
+            part = slice(at, at + size)
+            images, labels = batch.images_BCHW[part], batch.labels_B[part]
+            ids = batch.sample_ids[part]
+            scores = _score(network, images, labels, ids, compute, num_classes)
         except (RuntimeError, MemoryError) as error:
             if room is None or not is_out_of_memory(error):
                 raise
@@ -187,6 +236,7 @@ def _score(
     network: nn.Module,
     images: torch.Tensor,
     labels: torch.Tensor,
+    sample_ids: Sequence[int],
     compute: Compute,
     num_classes: int,
 ) -> _Scores:
@@ -203,4 +253,22 @@ def _score(
     return _Scores(
         torch.bincount(pairs, minlength=num_classes * num_classes),
         torch.stack((loss, top5.to(loss))),
+        _mistakes(logits_BK, labels_B, sample_ids),
     )
+
+
+def _mistakes(
+    logits_BK: torch.Tensor, labels_B: torch.Tensor, sample_ids: Sequence[int]
+) -> list[Mistake]:
+    """Return the most confident mistakes of a part, in one transfer from the device."""
+    confidence_B, predicted_B = logits_BK.softmax(dim=1).max(dim=1)
+    # A score that is not finite is no confidence: what is wrong then is told elsewhere.
+    wrong_B = torch.where(predicted_B == labels_B, -1.0, confidence_B.nan_to_num(-1.0))
+    values_N, at_N = wrong_B.topk(min(MAX_MISTAKES, len(sample_ids)))
+    rows = torch.stack((values_N, at_N.to(values_N), predicted_B[at_N].to(values_N))).T.tolist()
+    labels = labels_B[at_N].tolist()
+    return [
+        Mistake(value, sample_ids[int(at)], label, int(predicted))
+        for (value, at, predicted), label in zip(rows, labels, strict=True)
+        if value >= 0.0
+    ]

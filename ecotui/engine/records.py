@@ -47,7 +47,7 @@ class Records:
         writer.writerow(row)
         self.append(path, text.getvalue().removesuffix("\n"))
 
-    def write(self, path: Path, text: str) -> None:
+    def write(self, path: Path, content: str | bytes) -> None:
         """Write a file whole, or leave it as it is.
 
         Emits:
@@ -56,7 +56,7 @@ class Records:
 
         def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode())
+            write_whole(path, content.encode() if isinstance(content, str) else content)
 
         self.attempt(path, write)
 

@@ -154,7 +154,8 @@ class Reporter:
         epoch = loop.epoch + 1 if is_val else loop.best_epoch
         path = self._run.evaluations / (f"epoch-{epoch:06d}.json" if is_val else f"{split}.json")
         class_names = self._parts.index.class_names
-        self._records.write(path, as_json(evaluation, class_names))
+        name_of = self._parts.index.names.__getitem__
+        self._records.write(path, as_json(evaluation, class_names, name_of))
         self._emit(
             ValidationFinished(
                 split=split,

@@ -235,6 +235,7 @@ def _import_libraries(control: Control) -> None:
 
 def _finish(trainer: Trainer, decision: Decision, emit: Emit) -> ExitCode:
     from ecotui.engine.data.supervision import LoaderFaultError  # noqa: PLC0415
+    from ecotui.engine.mistakes import picture_mistakes  # noqa: PLC0415
     from ecotui.engine.readiness import check_readiness  # noqa: PLC0415
 
     loop, saver, control = trainer.loop, trainer.saver, trainer.control
@@ -253,6 +254,9 @@ def _finish(trainer: Trainer, decision: Decision, emit: Emit) -> ExitCode:
     control.close_desk(TRAINING_IS_OVER)
     try:
         trainer.test()
+        picture_mistakes(
+            trainer.parts, trainer.run, loop.best_epoch, emit, lambda: control.poll(loop.step)
+        )
     except StopRequested as stop:
         # The state was saved at the end of the training; now the best weights are loaded.
         return _stopped(stop, trainer, saver.finish(), emit)

@@ -1,77 +1,92 @@
-"""Where to begin: the shipped configs, and the runs there are."""
+"""Where to begin: configs to train, and the runs there are, those under way first."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from ecotui.actions.home import HOME
-from ecotui.errors import EcoError
 from ecotui.paths import RunDir, list_runs, shipped_configs
 from ecotui.screens.frame import EcoScreen
-from ecotui.screens.messages import ConfigChoice, RunChoice
-from ecotui.text import visible
+from ecotui.screens.home_runs import RunTable, run_of
+from ecotui.screens.messages import ConfigChoice, Deletion, ReplayChoice, Resumption, RunChoice
+from ecotui.screens.messages import Visit as Visiting
+from ecotui.text import counted, visible
 from ecotui.widgets.panel import bindings_of
 
 if TYPE_CHECKING:
-    from ecotui.runs_table import RunRow
+    from pathlib import Path
+
+    from ecotui.config_draft import Draft
+    from ecotui.own_configs import OwnConfig
+    from ecotui.runs_table import Rows, RunRow
 
 MAX_RUNS = 100
 """The newest runs shown; `ecotui runs` lists them all."""
 REFRESH_SECONDS = 5.0
 SECONDS_TO_BE_SEEN = 0.1
+DEMO = "digits"
+WELCOME = (
+    "Nothing has been trained here yet. Enter trains the demo: real handwritten digits, about "
+    "two minutes. n trains on a folder of your own photos."
+)
+CHOOSE = "Enter trains a config or opens a run, n trains on a folder of photos"
 
 
 class HomeScreen(EcoScreen):
-    """Shipped configs to start, and runs to come back to."""
+    """Configs to start, and runs to come back to."""
 
     NAME = "home"
     HEADING = "Home"
     CSS_PATH = "home.tcss"
     BINDINGS = bindings_of(HOME)
+    HELP = """
+    Above are configs: those that come with ecotui, and your own (TOML files in this folder).
+    Enter trains the one under the cursor, e changes its settings first. Below are the runs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[tuple[str, ...]] = []
+        self._own: list[OwnConfig] = []
         self._is_looking = False
+        self._rows: Rows | None = None
+        self._has_been_used = False
 
     def compose_body(self) -> ComposeResult:
         """Lay out both lists."""
-        yield Static(
-            "ecotui: choose a config to train, or a run to watch; Enter opens",
-            id="head",
-            markup=False,
-        )
+        yield Static(CHOOSE, id="head", markup=False)
         configs: DataTable[Text] = DataTable(id="configs", cursor_type="row")
-        configs.border_title = "Shipped configs"
+        configs.border_title = "Configs"
         yield configs
-        runs: DataTable[Text] = DataTable(id="runs", cursor_type="row")
-        runs.border_title = "Runs"
-        yield runs
+        yield RunTable(id="runs")
 
     def on_mount(self) -> None:
         """Fill the list of configs, and look for runs now and every few seconds."""
         super().on_mount()
-        configs = self.query_one("#configs", DataTable)
-        configs.add_columns("config", "trains")
-        for name, path in shipped_configs().items():
-            configs.add_row(Text(visible(name)), Text(_first_remark(path)), key=name)
-        configs.focus()
+        self._list_configs()
+        self.query_one("#configs", DataTable).focus()
         self.set_interval(REFRESH_SECONDS, self.look_for_runs)
 
     def on_screen_resume(self) -> None:
         """Look for runs whenever the screen comes into view."""
         super().on_screen_resume()
+        self._has_been_used = False
         # Once what there is already is drawn: reading logs takes its time.
         self.set_timer(SECONDS_TO_BE_SEEN, self.look_for_runs)
+
+    def on_key(self, event: events.Key) -> None:
+        """Leave the cursor alone from now on: a person has begun to move it."""
+        del event
+        self._has_been_used = True
+
+    # What there is --------------------------------------------------------------------------------
 
     @work(group="runs", exit_on_error=False)
     async def look_for_runs(self) -> None:
@@ -80,57 +95,174 @@ class HomeScreen(EcoScreen):
             return
         self._is_looking = True
         try:
-            rows = await asyncio.to_thread(_scan, self.host.runs_dir)
+            rows, own = await asyncio.to_thread(self._scan)
         finally:
             self._is_looking = False
-        self._add_columns()
-        self.call_after_refresh(self._show, rows)
+        self._show(rows, own)
+
+    def _scan(self) -> tuple[list[RunRow], list[OwnConfig]]:
+        # In a thread, once the first frame is drawn: reading logs brings every event along.
+        from ecotui.errors import EcoError
+        from ecotui.own_configs import own_configs
+        from ecotui.runs_table import Rows
+
+        if self._rows is None:
+            self._rows = Rows()
+        try:
+            own = own_configs()
+        except OSError:  # The working directory is gone.
+            own = []
+        try:
+            return self._rows.of(list_runs(self.host.runs_dir)[:MAX_RUNS]), own
+        except EcoError:  # The runs directory cannot be read: shown once it can.
+            return [], own
+
+    def _show(self, rows: Sequence[RunRow], own: list[OwnConfig]) -> None:
+        if own != self._own:
+            self._own = own
+            self._list_configs()
+        table = self.query_one("#runs", RunTable)
+        table.show(rows)
+        table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
+        living = [row for row in rows if row.is_alive]
+        self.query_one("#head", Static).update(_head(rows, living))
+        if living and not self._has_been_used:
+            self._has_been_used = True
+            table.go_to(living[0].path)
+            table.focus()
+
+    def _list_configs(self) -> None:
+        table = self.query_one("#configs", DataTable)
+        at = max(0, table.cursor_row)
+        if not table.columns:
+            table.add_column("config", width=16)
+            table.add_column("trains")
+        table.clear()
+        for name, path in shipped_configs().items():
+            table.add_row(_cell(name), _cell(_remark(path)), key=name)
+        for config in self._own:
+            key = str(config.path)
+            table.add_row(_cell(config.path.stem), _cell(f"yours: {config.about}"), key=key)
+        table.move_cursor(row=at, animate=False)
+
+    # What can be done -----------------------------------------------------------------------------
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """Say what was chosen."""
+        """Train the config, or show the run, that was chosen."""
         event.stop()
-        key = event.row_key.value or ""
         if event.data_table.id == "configs":
-            self.post_message(ConfigChoice(key))
-        else:
-            self.post_message(RunChoice(RunDir(Path(key))))
-
-    def _add_columns(self) -> None:
-        """Lay out the columns, once; before any row, for rows make room in columns there are."""
-        from ecotui.runs_table import HEADINGS
-
-        table = self.query_one("#runs", DataTable)
-        if not table.columns:
-            table.add_columns(*(head.lower() for head in HEADINGS))
-
-    def _show(self, rows: Sequence[RunRow]) -> None:
-        from ecotui.runs_table import row_cells
-
-        table = self.query_one("#runs", DataTable)
-        cells = [(row.path, *row_cells(row)) for row in rows]
-        table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
-        if cells == self._shown:
+            self.post_message(ConfigChoice(event.row_key.value or ""))
             return
-        self._shown = cells
-        at = table.cursor_row
-        table.clear()
-        for path, *words in cells:
-            table.add_row(*(Text(word) for word in words), key=path)
-        table.move_cursor(row=at)
+        row = self.query_one("#runs", RunTable).row_under_cursor
+        if row is not None:
+            self.post_message(RunChoice(run_of(row), first_screen(row)))
+
+    def action_new_run(self) -> None:
+        """Ask for a folder of photos, show what is in it, and train on it."""
+        from ecotui.screens.home_folder import FolderScreen
+
+        self.app.push_screen(FolderScreen(), self._take_folder)
+
+    def _take_folder(self, folder: Path | None) -> None:
+        from ecotui.screens.home_start import StartScreen
+
+        if folder is not None:
+            self.app.push_screen(StartScreen(folder), self._take_draft)
+
+    def _take_draft(self, draft: Draft | None) -> None:
+        if draft is not None:
+            self._edit(draft)
+
+    def action_edit_config(self) -> None:
+        """Show the settings of what the cursor is on, to be changed."""
+        from ecotui.config_draft import Draft
+        from ecotui.errors import EcoError
+
+        table = self.query_one("#configs", DataTable)
+        runs = self.query_one("#runs", RunTable)
+        try:
+            if runs.has_focus and runs.row_under_cursor is not None:
+                self._edit(Draft.of_run(run_of(runs.row_under_cursor)))
+            elif table.row_count:
+                key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key
+                self._edit(Draft.of(key.value or ""))
+        except EcoError as error:
+            self._tell("\n".join(map(visible, error.lines())), is_wrong=True)
+
+    def _edit(self, draft: Draft) -> None:
+        from ecotui.screens.config import ConfigScreen
+
+        self.app.push_screen(ConfigScreen(draft))
+
+    def action_mark_run(self) -> None:
+        """Mark the run under the cursor."""
+        if self._run_table() is not None:
+            self.query_one("#runs", RunTable).turn_mark()
+
+    def action_compare_runs(self) -> None:
+        """Show the marked runs side by side; without marks, the two newest that began."""
+        table = self.query_one("#runs", RunTable)
+        runs = [run_of(row) for row in table.rows_shown if row.path in table.marked]
+        if not runs:
+            runs = [run_of(row) for row in table.rows_shown if row.epochs][:2]
+        if len(runs) < 2:
+            self._tell("two runs make a comparison: space marks one")
+        else:
+            self.post_message(Visiting("compare", runs))
+
+    def action_resume_run(self) -> None:
+        """Go on with the run under the cursor."""
+        table = self._run_table()
+        if table is not None and table.row_under_cursor is not None:
+            self.post_message(Resumption(run_of(table.row_under_cursor)))
+
+    def action_replay_run(self) -> None:
+        """Play the log of the run under the cursor again."""
+        table = self._run_table()
+        if table is not None and table.row_under_cursor is not None:
+            self.post_message(ReplayChoice(run_of(table.row_under_cursor)))
+
+    def action_delete_runs(self) -> None:
+        """Remove the marked runs, or the one under the cursor; the app asks first."""
+        table = self._run_table()
+        if table is not None:
+            runs: tuple[RunDir, ...] = table.chosen
+            self.post_message(Deletion(runs))
+
+    def _run_table(self) -> RunTable | None:
+        """Return the table of runs where the cursor is on one; say what to do where it is not."""
+        table = self.query_one("#runs", RunTable)
+        if not table.rows_shown:
+            self._tell("there are no runs yet: Enter trains the config under the cursor")
+            return None
+        if not table.has_focus:
+            self._tell("no run is under the cursor: Tab goes to the runs")
+            return None
+        return table
+
+    def _tell(self, words: str, *, is_wrong: bool = False) -> None:
+        self.app.notify(words, severity="error" if is_wrong else "warning", markup=False)
 
 
-def _scan(runs_dir: Path) -> list[RunRow]:
-    # In a thread, once the first frame is drawn: reading logs brings every event along.
-    from ecotui.runs_table import row_of
-
-    try:
-        return [row_of(run) for run in list_runs(runs_dir)[:MAX_RUNS]]
-    except (EcoError, OSError):  # Deleted at this very moment, or unreadable: shown next time.
-        return []
+def first_screen(row: RunRow) -> str:
+    """Return where a run is best looked at: what it reached, once it has ended with something."""
+    has_results = not row.is_alive and row.best is not None and row.state != "lost"
+    return "results" if has_results else ""
 
 
-def _first_remark(path: Path) -> str:
-    """Return the first sentence of the remark that a config opens with."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    remark = " ".join(line.lstrip("# ") for line in takewhile(lambda each: each[:1] == "#", lines))
-    return visible(remark.partition(". ")[0].rstrip("."), limit=100)
+def _head(rows: Sequence[RunRow], living: Sequence[RunRow]) -> Content:
+    if not rows:
+        return Content(WELCOME)
+    if living:
+        return Content(f"{counted(len(living), 'run')} under way. {CHOOSE}")
+    return Content(CHOOSE)
+
+
+def _remark(path: Path) -> str:
+    from ecotui.own_configs import first_remark
+
+    return first_remark(path.read_text(encoding="utf-8"))
+
+
+def _cell(words: str) -> Text:
+    return Text(visible(words, limit=200), overflow="ellipsis", no_wrap=True)

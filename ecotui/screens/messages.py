@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:  # Messages are known before anything that they may carry is.
+    from pathlib import Path
+
     from ecotui.commands import Command
     from ecotui.config_file import LoadedConfig
     from ecotui.jobs import Job
@@ -48,9 +50,35 @@ class NewRun(Message):
 
 @dataclass
 class RunChoice(Message):
-    """A run to be shown, alive or not."""
+    """A run to be shown, alive or not.
+
+    Attributes:
+        run: Its directory.
+        screen: Where to begin; empty for the screen of the stage that it is in.
+    """
 
     run: RunDir
+    screen: str = ""
+
+
+@dataclass
+class ReplayChoice(Message):
+    """A run whose log is to be played again from its beginning."""
+
+    run: RunDir
+
+
+@dataclass
+class ConfigFile(Message):
+    """A config to be written.
+
+    Attributes:
+        path: Of the file, which is replaced where it is there.
+        text: TOML.
+    """
+
+    path: Path
+    text: str
 
 
 @dataclass
@@ -60,10 +88,13 @@ class Resumption(Message):
     Attributes:
         run: Its directory.
         settings: `key=value`, changed before it does, such as `train.epochs=30`.
+        without: Checkpoints that are removed before, relative to the run: it goes on from the
+            newest that is left.
     """
 
     run: RunDir
     settings: Sequence[str] = ()
+    without: Sequence[str] = ()
 
 
 @dataclass
@@ -71,6 +102,21 @@ class Deletion(Message):
     """Runs to be removed with their checkpoints; the app asks first."""
 
     runs: Sequence[RunDir]
+
+
+@dataclass
+class CheckpointDeletion(Message):
+    """A checkpoint of a run that has ended is to be removed; the app asks first.
+
+    Attributes:
+        run: Whose it is.
+        path: Relative to the run directory.
+        remark: A sentence about what follows from it; may be empty.
+    """
+
+    run: RunDir
+    path: str
+    remark: str = ""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from ecotui.paths import RunDir
 from ecotui.screens.fitting import fitting_screen
 from ecotui.screens.frame import EcoScreen
 from ecotui.state import RunState
-from ecotui.summary import summary_lines
+from ecotui.summary import summary_on_a_page
 from ecotui.widgets.status_line import StatusLine
 from ecotui.widgets.summary_panel import SummaryPanel
 
@@ -42,4 +42,4 @@ class RunScreen(EcoScreen):
         self.set_class(has_ended_here, "-ended")
         if run is None or not has_ended_here:
             return ()
-        return tuple(summary_lines(state, run))
+        return tuple(summary_on_a_page(state, run))

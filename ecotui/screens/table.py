@@ -31,13 +31,27 @@ def _training() -> Screen[None]:
     return TrainingScreen()
 
 
+def _results() -> Screen[None]:
+    from ecotui.screens.results import ResultsScreen
+
+    return ResultsScreen()
+
+
+def _compare() -> Screen[None]:
+    from ecotui.screens.compare import CompareScreen
+
+    return CompareScreen()
+
+
 SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "home": _home,
     "diagnostic": _diagnostic,
     "preflight": _preflight,
     "training": _training,
+    "results": _results,
+    "compare": _compare,
 }
 """What makes each screen. A screen is one of the app's modes: made once, and kept."""
 
-OF_A_RUN = frozenset({"diagnostic", "preflight", "training"})
+OF_A_RUN = frozenset({"diagnostic", "preflight", "training", "results"})
 """Screens that show the run followed; the app stays on one of them when it shows another run."""

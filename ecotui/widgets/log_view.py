@@ -79,6 +79,7 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
+        self._title = title
         self.border_title = title
         self._empty = empty
         self._paint = paint
@@ -129,7 +130,10 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
             content = self._content(index) if index < self._num_lines else Content("")
             return self._drawn(content, width)
         part = self._cursor_rows()[row - self._cursor]
-        return self._drawn(part, width, "log--cursor" if self.has_focus else "")
+        if not self.has_focus:
+            return self._drawn(part, width)
+        # Colours of its own could not be told from that of the cursor.
+        return self._drawn(Content(part.plain), width, "log--cursor")
 
     def _drawn(self, content: Content, width: int, name: str = "") -> Strip:
         own = self.get_visual_style(name) if name else self.visual_style
@@ -187,7 +191,11 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
             words = counted(self._num_lines, "line")
         else:
             words = f"{self._cursor + 1:,} of {counted(self._num_lines, 'line')}"
-        self.border_subtitle = words
+        self._tell(words)
+
+    def _tell(self, words: str) -> None:
+        """Say something beside the title: a panel may have no lower border to say it in."""
+        self.border_title = Content(f"{self._title} · {words}")
 
     def on_resize(self) -> None:
         """Fold anew."""
@@ -278,6 +286,6 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
                 self._move_to(index)
                 return
             if step % LINES_A_SEARCH_STEP == LINES_A_SEARCH_STEP - 1:
-                self.border_subtitle = f"looking through {counted(count, 'line')}"
+                self._tell(f"looking through {counted(count, 'line')}")
                 await asyncio.sleep(0)
-        self.border_subtitle = f"nowhere: {visible(self._sought, limit=40)}"
+        self._tell(f"nowhere: {visible(self._sought, limit=40)}")

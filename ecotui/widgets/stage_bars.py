@@ -7,9 +7,8 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from ecotui.narration import pace, scores
 from ecotui.state import RunState, StageProgress
-from ecotui.text import number, percent, visible
+from ecotui.text import duration, number, percent, visible
 from ecotui.widgets.bar import Bar
 
 PARTS = ("validate", "test")
@@ -72,19 +71,20 @@ class StageBars(Vertical):
         yield BarRow(id="part")
 
     def show(self, state: RunState) -> None:
-        """Show loss and accuracy with the epochs, pace with the steps, scores with the last."""
+        """Show the time left with the epochs, the pace with the steps, scores with the last."""
         share = state.step_in_epoch / state.epoch_steps if state.epoch_steps else 0.0
+        is_going = state.ending is None
         self.query_one("#epochs", BarRow).show(
             f"Epoch {state.epoch}/{state.epochs}",
             max(0.0, state.epoch - 1 + share),
             max(1, state.epochs),
-            scores(state),
+            _whole_left(state) if is_going else "",
         )
         self.query_one("#steps", BarRow).show(
             f"Step {state.step_in_epoch}/{state.epoch_steps}",
             state.step_in_epoch,
             max(1, state.epoch_steps),
-            pace(state) if state.ending is None else "",
+            _epoch_pace(state) if is_going else "",
         )
         self._show_part(state)
 
@@ -92,7 +92,8 @@ class StageBars(Vertical):
         row = self.query_one("#part", BarRow)
         stage = state.stage
         if stage is not None and stage.name in PARTS:
-            row.show(stage.name.capitalize(), stage.done, stage.total or None, _units(stage))
+            note = f"{_units(stage)}{_stage_pace(stage, state.heard_at)}"
+            row.show(stage.name.capitalize(), stage.done, stage.total or None, note)
             return
         seen = state.test or state.validation
         name = "Test" if state.test is not None else "Validation"
@@ -106,3 +107,28 @@ class StageBars(Vertical):
 def _units(stage: StageProgress) -> str:
     of = f" of {stage.total:,}" if stage.total else ""
     return f"{stage.done:,}{of} {stage.unit}"
+
+
+def _whole_left(state: RunState) -> str:
+    left = state.seconds_left
+    return "" if left is None else f"{duration(left)} left of the run"
+
+
+def _epoch_pace(state: RunState) -> str:
+    """Return images a second, and the time left of the epoch, at the pace of the whole run."""
+    speed = "?" if state.images_per_second is None else f"{state.images_per_second:,.0f}"
+    left, steps = state.seconds_left, state.steps_planned - state.step
+    if left is None or steps <= 0:
+        return f"{speed} images/s"
+    of_epoch = left / steps * max(0, state.epoch_steps - state.step_in_epoch)
+    return f"{speed} images/s, {duration(of_epoch)} left"
+
+
+def _stage_pace(stage: StageProgress, now: float) -> str:
+    """Return units a second and the time left of a stage, once anything of it is done."""
+    seconds = now - stage.since
+    if not stage.since or not stage.done or seconds <= 0:
+        return ""
+    left = (stage.total - stage.done) * seconds / stage.done
+    told = f", {duration(left)} left" if stage.total > stage.done else ""
+    return f", {stage.done / seconds:,.0f}/s{told}"

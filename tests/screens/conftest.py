@@ -110,6 +110,8 @@ def open_app(
 ) -> Open:
     """Return a way to open the app on a recording, by name or as events."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "UTC")  # The time of day that an alert came is that of the terminal.
+    time.tzset()
     monkeypatch.setattr(following, "READ_INTERVAL_SECONDS", 0.01)
 
     @asynccontextmanager

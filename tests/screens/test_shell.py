@@ -406,13 +406,13 @@ def test_y_copies_the_panel_in_focus_and_says_where_to(
         here.engine.go_on_to("guard_recovered")
         await here.settle()
         await here.press("3", "tab")
-        while type(here.app.focused).__name__ != "HealthLog":
+        while type(here.app.focused).__name__ != "AlertLog":
             await here.press("tab")
         await here.press("y")
         await here.settle()
-        assert "Health alerts copied to" in here.text()
+        assert "Newest alerts copied to" in here.text()
         assert "[/copy.txt" in here.text()
-        assert "recovered: layer 6" in seen[0]
+        assert "over      6 gradients the gradients are finite" in seen[0]
 
     play(story, open_app("full_run", size=(120, 40)))
 

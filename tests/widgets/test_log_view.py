@@ -151,7 +151,7 @@ def test_what_is_nowhere_is_said_and_the_cursor_stays() -> None:
         await app.workers.wait_for_complete()
         await pilot.pause()
         assert view.cursor == 1_999
-        assert "nowhere: zzz" in str(view.border_subtitle)
+        assert "nowhere: zzz" in str(view.border_title)
 
     play(story)
 
@@ -161,7 +161,7 @@ def test_while_one_types_letters_are_no_keys_and_escape_leaves() -> None:
         view.show(Numbered(100))
         await pilot.press("slash", *"gkn")
         assert view.cursor == 99
-        assert "/gkn_" in str(view.border_subtitle)
+        assert "/gkn_" in str(view.border_title)
         await pilot.press("escape", "g")
         assert view.cursor == 0
 

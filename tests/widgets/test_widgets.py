@@ -14,12 +14,11 @@ from textual.app import App, ComposeResult
 from textual.widget import Widget
 
 from ecotui.events import (
+    LAYER_NAMES,
     CheckpointVerified,
     CheckReported,
     ClassScore,
-    LoaderRebuilt,
-    SavingFailed,
-    SavingRestored,
+    Layer,
     ValidationFinished,
 )
 from ecotui.layers import at_rest
@@ -29,7 +28,7 @@ from ecotui.state import RunState, fold
 from ecotui.widgets.checkpoint_table import CheckpointTable
 from ecotui.widgets.class_table import ClassTable
 from ecotui.widgets.guard_strip import GuardStrip
-from ecotui.widgets.health_log import HealthLog
+from ecotui.widgets.key_figures import KeyFigures
 from ecotui.widgets.stage_bars import StageBars
 from ecotui.widgets.summary_panel import SummaryPanel
 from ecotui.widgets.verdict_list import VerdictList
@@ -69,24 +68,46 @@ def test_the_strip_names_seven_layers_with_word_and_count(state: RunState) -> No
     assert at_first.count("· idle") == 7
 
 
-def test_the_log_keeps_the_order_in_which_things_came(state: RunState) -> None:
-    shown = drawn(HealthLog(), lambda log: log.show(state))
-    places = [shown.index(f"layer {layer}") for layer in (4, 5, 6, 7)]
-    assert places == sorted(places)
-    assert shown.index("set aside: glass/broken 17.jpg") < places[0]
-    assert "✓ recovered: layer 6" in shown
+def test_a_low_strip_stands_in_columns_and_loses_no_layer(state: RunState) -> None:
+    shown = drawn(GuardStrip(), lambda strip: strip.show(state.layers), (60, 4))
+    for number, name in LAYER_NAMES.items():
+        assert f"{number} {name[:12]}" in shown
+    assert shown.count("acted") == 5
 
 
-def test_the_newest_alert_is_in_view_however_many_there_are(state: RunState) -> None:
-    many = state.set_aside * 50
-    aside = tuple(
-        each.model_copy(update={"seq": seq, "path": f"glass/{seq}.jpg"})
-        for seq, each in enumerate(many, start=10_000)
-    )
-    from dataclasses import replace
+def test_the_cursor_of_the_strip_goes_to_each_layer_and_says_which(state: RunState) -> None:
+    chosen = list[Layer]()
 
-    shown = drawn(HealthLog(), lambda log: log.show(replace(state, set_aside=aside)), (60, 10))
-    assert "glass/10049.jpg" in shown
+    class Alone(App[None]):
+        def compose(self) -> ComposeResult:
+            yield GuardStrip()
+
+        def on_guard_strip_chosen(self, event: GuardStrip.Chosen) -> None:
+            chosen.append(event.layer)
+
+    async def tell() -> None:
+        async with Alone().run_test() as pilot:
+            strip = pilot.app.query_one(GuardStrip)
+            strip.show(state.layers)
+            strip.focus()
+            for _ in range(8):
+                await pilot.press("enter", "down")
+            await pilot.press("k", "k", "enter")
+            await pilot.click(GuardStrip, offset=(3, 1))
+            await pilot.press("enter")
+
+    asyncio.run(tell())
+    assert chosen == [1, 2, 3, 4, 5, 6, 7, 7, 5, 2]
+
+
+def test_the_figures_that_matter_stand_on_two_lines(state: RunState) -> None:
+    lines = drawn(KeyFigures(), lambda figures: figures.show(state)).splitlines()
+    scores, standing = lines[0].split(), lines[1]
+    assert scores[:4] == ["loss", "0.5696", "test", "0.7000"]
+    assert "accuracy 48.8% test 70.0%" in lines[0]
+    assert "★ best 72.5% epoch 2" in standing
+    assert "! 3 warning ✓ 3 good" in standing
+    assert "nothing to tell yet" in drawn(KeyFigures(), lambda figures: figures.show(RunState()))
 
 
 def test_the_table_of_checkpoints_has_the_best_on_top(state: RunState) -> None:
@@ -102,23 +123,6 @@ def test_a_checkpoint_that_was_read_back_says_so(state: RunState) -> None:
     assert [row for row in rows if "✓ read back" in row] == [
         row for row in rows if f"{saved.step:,}" in row and saved.reason in row
     ]
-
-
-def test_trouble_with_saving_and_loading_stands_among_the_alerts(state: RunState) -> None:
-    for event in (
-        SavingFailed(
-            step=7, what="No space left", remedy="free some", last_checkpoint=None, waits=True
-        ),
-        SavingRestored(step=7),
-        LoaderRebuilt(
-            step=8, what="worker 1 was killed", workers_before=2, workers=1, rebuilds_left=2
-        ),
-    ):
-        state = fold(state_without_end(state), event)
-    shown = " ".join(drawn(HealthLog(), lambda log: log.show(state)).split())
-    assert "✗ critical: not saving: step 7: No space left; training waits" in shown
-    assert "✓ saving again" in shown
-    assert "! warning: step 8: worker 1 was killed" in shown
 
 
 def state_without_end(state: RunState) -> RunState:
@@ -174,19 +178,19 @@ def test_the_summary_is_out_of_sight_until_there_is_one() -> None:
 def test_what_did_not_change_is_not_drawn_again(
     state: RunState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, log = CheckpointTable(), HealthLog()
+    table, figures = CheckpointTable(), KeyFigures()
     drawn(table, lambda each: each.show(state))
-    drawn(log, lambda each: each.show(state))
+    drawn(figures, lambda each: each.show(state))
 
     def complain(*_: object, **__: object) -> None:
         raise AssertionError("drawn again")
 
     monkeypatch.setattr(table, "clear", complain)
-    monkeypatch.setattr(log, "write", complain)
+    monkeypatch.setattr(figures, "update", complain)
     table.show(state)
-    log.show(state)
+    figures.show(state)
     with pytest.raises(AssertionError):
-        log.show(RunState())
+        figures.show(RunState())
 
 
 def test_the_bars_show_scores_pace_and_validation(state: RunState) -> None:
