@@ -511,6 +511,17 @@ def test_who_only_watches_can_neither_export_nor_delete(open_app: Open) -> None:
     play(story, open_app("stopped", settings=settings))
 
 
+def test_the_end_of_the_run_takes_no_focus_from_another_tab(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        await training(here)
+        await pressed(here, "K")
+        here.engine.go_on()
+        await here.settle()
+        assert type(here.app.focused).__name__ == "CheckpointTable"
+
+    play(story, open_app("full_run"))
+
+
 # Classes, machine, health ------------------------------------------------------------------------
 
 
