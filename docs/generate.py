@@ -64,6 +64,7 @@ PLACE_HEADINGS = {
     "results": "On the results screen",
     "compare": "Where runs are compared",
     "replay": "In a replay",
+    "config": "Where a config is edited",
     "panel": "In a log that has the focus",
 }
 WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}

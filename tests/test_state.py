@@ -22,6 +22,7 @@ from ecotui.events import (
     LogWritten,
     RepairStep,
     RunFinished,
+    RunResumed,
     RunStopped,
     SampleSetAside,
     StageAdvanced,
@@ -205,6 +206,15 @@ def test_a_rollback_voids_what_was_stated_of_later_steps(recordings: Path) -> No
     for series in (state.train_loss, state.learning_rates, state.gradient_norms):
         assert series.points
         assert all(step <= 30 for step, _ in series.points)
+
+
+def test_a_resumption_leaves_no_checkpoint_that_is_newer_than_its_own(recordings: Path) -> None:
+    state = folded(read(recordings / "stopped.jsonl"))
+    assert [saved.step for saved in state.checkpoints] == [24, 32]
+    again = EngineStarted(run_id="r", pid=1, host="h", version="1", attempt=state.attempt + 1)
+    resumed = RunResumed(attempt=2, from_step=24, epoch=1, checkpoint="c", note="as it was")
+    state = fold(fold(state, again), resumed)
+    assert [saved.step for saved in state.checkpoints] == [24]
 
 
 def test_a_clean_run_is_understood(recordings: Path) -> None:

@@ -130,11 +130,13 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
         """Show the state in the tab in view alone: hidden ones catch up when they are seen."""
         tab = self.query_one(f"#{self.tab}")
         for curves in tab.query(Curves):
-            curves.show(state)
+            if curves.display:
+                curves.show(state)
         for strip in tab.query(GuardStrip):
             strip.show(state.layers)
         for panel in tab.query(HealthPanel):
-            panel.show(state)
+            if panel.display:
+                panel.show(state)
         for log in tab.query(AlertLog):
             log.show(self.host.alerts)
             for detail in tab.query(AlertDetail):

@@ -11,14 +11,7 @@ from textual.content import Content
 
 from ecotui.alert_lines import Acknowledged, AlertRow, row_of
 from ecotui.alert_register import GUARDS
-from ecotui.commands import SilenceGuard
 from ecotui.events import GuardTripped, Layer
-from ecotui.guard_standing import limits, silenced
-from ecotui.jobs import ExportJob
-from ecotui.screens.dialogs.alert import AlertScreen, AlertWish, TextScreen, record_lines
-from ecotui.screens.dialogs.choice import Choice, ChoiceScreen
-from ecotui.screens.dialogs.confirm import ConfirmScreen
-from ecotui.screens.dialogs.layer import GuardRow, LayerScreen, LayerWish
 from ecotui.screens.frame import EcoScreen
 from ecotui.screens.messages import CheckpointDeletion, Errand, Request, Resumption
 from ecotui.screens.training_files import record_of, sizes_of
@@ -27,14 +20,16 @@ from ecotui.widgets.checkpoint_table import CheckpointTable
 from ecotui.widgets.guard_strip import GuardStrip
 from ecotui.widgets.log_view import LogView
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Dialogs and what they ask for are needed when somebody opens one.
     from ecotui.errand_state import ErrandState
     from ecotui.run_state import RunState
+    from ecotui.screens.dialogs.alert import AlertWish
+    from ecotui.screens.dialogs.layer import LayerWish
 
 Form = Literal["pth", "timm"]
-_FORMS = (
-    Choice("pth", "pth", "one file: a plain state dict, for torch.load"),
-    Choice("timm", "timm", "a folder that timm loads as local-dir:"),
+_FORMS: tuple[tuple[Form, str], ...] = (
+    ("pth", "one file: a plain state dict, for torch.load"),
+    ("timm", "a folder that timm loads as local-dir:"),
 )
 
 
@@ -56,12 +51,17 @@ class TrainingRequests(EcoScreen):
         self._open_alert(row_of(event.line))
 
     def _open_alert(self, row: AlertRow) -> None:
+        from ecotui.guard_standing import silenced
+        from ecotui.screens.dialogs.alert import AlertScreen
+
         host = self.host
         is_silent = row.name in silenced(host.run_state, host.run_dir)
         question = AlertScreen(row, can_ask=self._can_ask(), is_silent=is_silent)
         self.app.push_screen(question, partial(self._do_about, row))
 
     def _do_about(self, row: AlertRow, wish: AlertWish | None) -> None:
+        from ecotui.screens.dialogs.alert import TextScreen, record_lines
+
         match wish:
             case "silence":
                 self._turn_silence(row.name)
@@ -81,6 +81,9 @@ class TrainingRequests(EcoScreen):
         self._open_layer(event.layer)
 
     def _open_layer(self, number: Layer) -> None:
+        from ecotui.guard_standing import limits, silenced
+        from ecotui.screens.dialogs.layer import GuardRow, LayerScreen
+
         state, run = self.host.run_state, self.host.run_dir
         silent = silenced(state, run)
         tripped = [each.guard for each in state.alerts if isinstance(each, GuardTripped)]
@@ -115,6 +118,9 @@ class TrainingRequests(EcoScreen):
             self._open_alert(row_of(wish.line))
 
     def _turn_silence(self, guard: str) -> None:
+        from ecotui.commands import SilenceGuard
+        from ecotui.guard_standing import silenced
+
         is_silent = guard in silenced(self.host.run_state, self.host.run_dir)
         self.post_message(Request(SilenceGuard(guard=guard, silent=not is_silent)))
 
@@ -135,12 +141,17 @@ class TrainingRequests(EcoScreen):
                 self._delete(event.path, is_best=event.is_best)
 
     def _ask_form(self) -> None:
+        from ecotui.screens.dialogs.choice import Choice, ChoiceScreen
+
         if self.host.run_state.best is None:
             self._say("there is no best model yet: it comes with the first validation")
             return
-        self.app.push_screen(ChoiceScreen("Export the best model as", _FORMS), self._export)
+        choices = [Choice(form, form, remark) for form, remark in _FORMS]
+        self.app.push_screen(ChoiceScreen("Export the best model as", choices), self._export)
 
     def _export(self, form: str | None) -> None:
+        from ecotui.jobs import ExportJob
+
         best, run = self.host.run_state.best, self.host.run_dir
         if form is None or best is None or run is None:
             return
@@ -193,6 +204,8 @@ class TrainingRequests(EcoScreen):
         return [] if run is None else list(sizes_of(run, later))
 
     def _ask_without(self, path: str, newer: list[str]) -> None:
+        from ecotui.screens.dialogs.confirm import ConfirmScreen
+
         names = listed(visible(each) for each in newer)
         lines = (
             f"A run goes on from its newest checkpoint, so {counted(len(newer), 'newer one')} "

@@ -32,5 +32,6 @@ class SummaryPanel(VerticalScroll):
         text = Content("\n").join(Content(visible(line)) for line in lines)
         self.query_one(Static).update(text)
         self.scroll_home(animate=False)
-        if lines:
+        # Not from under the hands of somebody who is in another tab.
+        if lines and all(node.display for node in self.ancestors_with_self):
             self.focus()

@@ -414,15 +414,15 @@ def test_the_table_says_what_was_removed_and_how_large_the_best_is(open_app: Ope
 
 def test_a_checkpoint_is_deleted_after_a_yes(open_app: Open) -> None:
     async def story(here: Any) -> None:
-        write_checkpoints("step-0000000024", "step-0000000030")
+        write_checkpoints("step-0000000024", "step-0000000032")
         here.engine.go_on()
         await here.settle()
         shown = await pressed(here, "K", "down", "D")
-        assert "checkpoints/step-0000000030 of full." in shown
+        assert "checkpoints/step-0000000032 of full." in shown
         await pressed(here, "n")
-        assert Path("runs/full/checkpoints/step-0000000030").is_dir()
+        assert Path("runs/full/checkpoints/step-0000000032").is_dir()
         await pressed(here, "D", "y")
-        await here.wait_for("deleted checkpoints/step-0000000030")
+        await here.wait_for("deleted checkpoints/step-0000000032")
         assert [each.name for each in Path("runs/full/checkpoints").iterdir()] == [
             "step-0000000024"
         ]
@@ -433,7 +433,7 @@ def test_a_checkpoint_is_deleted_after_a_yes(open_app: Open) -> None:
 
 def test_the_last_checkpoint_says_what_its_removal_means(open_app: Open) -> None:
     async def story(here: Any) -> None:
-        write_checkpoints("step-0000000030")
+        write_checkpoints("step-0000000032")
         here.engine.go_on()
         await here.settle()
         assert "the run cannot go on without it" in await pressed(here, "K", "down", "D")
@@ -463,7 +463,7 @@ def test_what_cannot_be_done_with_a_checkpoint_says_why(
 
 def test_a_stopped_run_goes_on_from_its_newest_checkpoint(open_app: Open) -> None:
     async def story(here: Any) -> None:
-        write_checkpoints("step-0000000024", "step-0000000030")
+        write_checkpoints("step-0000000024", "step-0000000032")
         here.engine.go_on()
         await here.settle()
         await pressed(here, "K", "down", "enter")
@@ -476,11 +476,11 @@ def test_a_stopped_run_goes_on_from_its_newest_checkpoint(open_app: Open) -> Non
 
 def test_from_an_earlier_checkpoint_it_goes_on_once_newer_ones_may_go(open_app: Open) -> None:
     async def story(here: Any) -> None:
-        write_checkpoints("step-0000000024", "step-0000000030")
+        write_checkpoints("step-0000000024", "step-0000000032")
         here.engine.go_on()
         await here.settle()
         shown = await pressed(here, "K", "down", "down", "enter")
-        assert "will be removed: checkpoints/step-0000000030" in " ".join(
+        assert "will be removed: checkpoints/step-0000000032" in " ".join(
             shown.replace("│", " ").split()
         )
         await pressed(here, "n")
@@ -499,16 +499,27 @@ def test_who_only_watches_can_neither_export_nor_delete(open_app: Open) -> None:
     from dataclasses import replace
 
     async def story(here: Any) -> None:
-        write_checkpoints("step-0000000024", "step-0000000030")
+        write_checkpoints("step-0000000024", "step-0000000032")
         here.engine.go_on()
         await here.settle()
         await pressed(here, "K", "down", "D", "y", "x", "enter", "enter")
         assert here.app.errand is None
         assert here.launched == []
-        assert Path("runs/full/checkpoints/step-0000000030").is_dir()
+        assert Path("runs/full/checkpoints/step-0000000032").is_dir()
 
     settings = replace(LOOKS["colour"], is_readonly=True)
     play(story, open_app("stopped", settings=settings))
+
+
+def test_the_end_of_the_run_takes_no_focus_from_another_tab(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        await training(here)
+        await pressed(here, "K")
+        here.engine.go_on()
+        await here.settle()
+        assert type(here.app.focused).__name__ == "CheckpointTable"
+
+    play(story, open_app("full_run"))
 
 
 # Classes, machine, health ------------------------------------------------------------------------
