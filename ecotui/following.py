@@ -10,7 +10,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
+from ecotui.asking import ANSWERING_KINDS
 from ecotui.events import AnyEvent, SampleSetAside
 from ecotui.log_lines import PackedLines
 from ecotui.pacing import Pace
@@ -32,7 +34,7 @@ class Batch:
 
     Attributes:
         state: The run after it.
-        events: In the order they came; those that tell of progress alone are left out.
+        events: Those that may answer what was asked, in the order they came.
     """
 
     state: RunState
@@ -69,16 +71,18 @@ async def batches(
 
 
 def _read(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
-    found = session.read()
+    found, state = session.read(), batch.state
     for line, event in found:
-        batch.state = fold(batch.state, event)
-        if event.kind in _PROGRESS:
-            continue
-        batch.events.append(event)
-        if isinstance(event, Alert | SampleSetAside):
+        state = fold(state, event)
+        kind = event.kind
+        if kind in _REMARKABLE:
             alerts.add(line.decode("utf-8", "replace") or event.model_dump_json())
+        if kind in ANSWERING_KINDS:
+            batch.events.append(event)
+    batch.state = state
     return len(found)
 
 
-_PROGRESS = frozenset({"steps_taken", "stage_advanced", "heartbeat"})
-"""Nine events in ten, which answer nothing that was asked."""
+_REMARKABLE = frozenset(
+    each.model_fields["kind"].default for each in (*get_args(Alert), SampleSetAside)
+)
