@@ -22,8 +22,10 @@ from ecotui.standing import Alert
 from ecotui.state import fold
 
 CATCHING_UP_EVENTS = 1_000
-"""More in one bite are history: until it is read, frames come by the second, and reading first."""
+"""More since the last frame are history: until it is read, frames come by the second."""
 CATCHING_UP_SECONDS = 1.0
+READING_SECONDS = 0.05
+"""So long the thread reads on before it asks whether a frame is due."""
 READ_INTERVAL_SECONDS = 0.1
 """Between two looks at a log in which nothing was new."""
 
@@ -52,22 +54,32 @@ async def batches(
         alerts: Takes the line of every alert and every sample set aside.
         backlog: Returns how many frames the terminal has not taken yet.
     """
-    batch, shown_at, is_new = Batch(RunState()), -float("inf"), True
+    batch, shown_at, num_new = Batch(RunState()), -float("inf"), 1
     while True:
-        num_read = await asyncio.to_thread(_read, session, batch, alerts)
-        is_new = is_new or num_read > 0
+        num_read = await asyncio.to_thread(_read_on, session, batch, alerts)
+        num_new += num_read
         now = time.monotonic()
         is_over = session.ended and not num_read
-        is_history = num_read > CATCHING_UP_EVENTS
+        is_history = num_read > 0 and num_new > CATCHING_UP_EVENTS
         interval = max(pace.interval_seconds, CATCHING_UP_SECONDS if is_history else 0.0)
         is_due = now - shown_at >= interval and pace.may_draw(backlog())
-        if is_over or (is_new and is_due):
+        if is_over or (num_new and is_due):
             state = replace(batch.state, num_unknown_lines=session.num_unknown_lines)
             yield Batch(state, batch.events)
-            batch, shown_at, is_new = Batch(state), now, False
+            batch, shown_at, num_new = Batch(state), now, 0
         if is_over:
             return
         await asyncio.sleep(0 if num_read else READ_INTERVAL_SECONDS)
+
+
+def _read_on(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
+    """Read bite after bite until nothing is new, or somebody may wait for a frame."""
+    deadline, num_read = time.monotonic() + READING_SECONDS, 0
+    while found := _read(session, batch, alerts):
+        num_read += found
+        if time.monotonic() > deadline:
+            break
+    return num_read
 
 
 def _read(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
