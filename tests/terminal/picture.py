@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from codecs import getincrementaldecoder
 
 from rich.cells import cell_len
 
 _PART = re.compile(
-    rb"\x1b\[([0-9;?<>=]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\r\n\b]"
+    r"\x1b\[([0-9;?<>=]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|[\r\n\b]"
 )
+_CUT_OFF = re.compile(r"\x1b(?:\[[0-9;?<>=]*[ -/]*|\][^\x07\x1b]*\x1b?)?\Z")
 
 
 class Picture:
@@ -23,7 +25,8 @@ class Picture:
         self._columns, self._rows = columns, rows
         self._cells = [[" "] * columns for _ in range(rows)]
         self._row = self._column = 0
-        self._rest = b""
+        self._rest = ""
+        self._decoder = getincrementaldecoder("utf-8")("replace")
         self.modes: set[str] = set()
         """Private modes that are on, such as `?1049`, the alternate screen."""
 
@@ -33,28 +36,25 @@ class Picture:
 
     def feed(self, sent: bytes) -> Picture:
         """Take more bytes in; a sequence or character that is cut off waits for its end."""
-        sent = self._rest + sent
-        end = sent.rfind(b"\x1b")
-        # What comes last may go on in the next bytes.
-        whole = end if end >= 0 and not _PART.match(sent, end) else len(sent)
-        while whole and whole == len(sent) and not _is_text(sent[max(0, whole - 3) : whole]):
-            whole -= 1
-        sent, self._rest = sent[:whole], sent[whole:]
+        text = self._rest + self._decoder.decode(sent)
+        cut = _CUT_OFF.search(text)
+        end = len(text) if cut is None else cut.start()
+        text, self._rest = text[:end], text[end:]
         place = 0
-        for part in _PART.finditer(sent):
-            self._write(sent[place : part.start()].decode("utf-8", "replace"))
+        for part in _PART.finditer(text):
+            self._write(text[place : part.start()])
             self._obey(part)
             place = part.end()
-        self._write(sent[place:].decode("utf-8", "replace"))
+        self._write(text[place:])
         return self
 
-    def _obey(self, part: re.Match[bytes]) -> None:
-        numbers, final = (part[1] or b"").decode(), (part[2] or b"").decode()
-        if part[0] == b"\r":
+    def _obey(self, part: re.Match[str]) -> None:
+        numbers, final = part[1] or "", part[2] or ""
+        if part[0] == "\r":
             self._column = 0
-        elif part[0] == b"\n":
+        elif part[0] == "\n":
             self._row = min(self._row + 1, self._rows - 1)
-        elif part[0] == b"\b":
+        elif part[0] == "\b":
             self._column = max(0, self._column - 1)
         elif final == "H":
             row, _, column = numbers.partition(";")
@@ -74,14 +74,3 @@ class Picture:
                 cells = self._cells[self._row]
                 cells[self._column : self._column + width] = [character, *[""] * (width - 1)]
             self._column += width
-
-
-def _is_text(end: bytes) -> bool:
-    """Say whether no character of UTF-8 is cut off at the end."""
-    for length in range(min(3, len(end)), 0, -1):
-        lead = end[-length]
-        if lead >= 0xC0:
-            return length >= (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4)
-        if lead < 0x80:
-            return True
-    return True
