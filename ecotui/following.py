@@ -21,9 +21,9 @@ from ecotui.session_factory import EngineSession
 from ecotui.standing import Alert
 from ecotui.state import fold
 
-CATCHING_UP_EVENTS = 1_000
-"""More since the last frame are history: until it is read, frames come by the second."""
 CATCHING_UP_SECONDS = 1.0
+"""To the second frame where there is more to read than can be read at once; then twice as long
+each time, for drawing takes the time of reading, above all on a machine with much else to do."""
 READING_SECONDS = 0.05
 """So long the thread reads on before it asks whether a frame is due."""
 READ_INTERVAL_SECONDS = 0.1
@@ -55,31 +55,32 @@ async def batches(
         backlog: Returns how many frames the terminal has not taken yet.
     """
     batch, shown_at, num_new = Batch(RunState()), -float("inf"), 1
+    patience_seconds = CATCHING_UP_SECONDS
     while True:
-        num_read = await asyncio.to_thread(_read_on, session, batch, alerts)
+        num_read, has_more = await asyncio.to_thread(_read_on, session, batch, alerts)
         num_new += num_read
         now = time.monotonic()
         is_over = session.ended and not num_read
-        is_history = num_read > 0 and num_new > CATCHING_UP_EVENTS
-        interval = max(pace.interval_seconds, CATCHING_UP_SECONDS if is_history else 0.0)
+        interval = max(pace.interval_seconds, patience_seconds if has_more else 0.0)
         is_due = now - shown_at >= interval and pace.may_draw(backlog())
         if is_over or (num_new and is_due):
             state = replace(batch.state, num_unknown_lines=session.num_unknown_lines)
             yield Batch(state, batch.events)
             batch, shown_at, num_new = Batch(state), now, 0
+            patience_seconds = patience_seconds * 2 if has_more else CATCHING_UP_SECONDS
         if is_over:
             return
         await asyncio.sleep(0 if num_read else READ_INTERVAL_SECONDS)
 
 
-def _read_on(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
-    """Read bite after bite until nothing is new, or somebody may wait for a frame."""
+def _read_on(session: EngineSession, batch: Batch, alerts: PackedLines) -> tuple[int, bool]:
+    """Read bites for a moment; return how many events, and whether there may be more."""
     deadline, num_read = time.monotonic() + READING_SECONDS, 0
     while found := _read(session, batch, alerts):
         num_read += found
         if time.monotonic() > deadline:
-            break
-    return num_read
+            return num_read, True
+    return num_read, False
 
 
 def _read(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
