@@ -101,6 +101,7 @@ def measure(rounds: int) -> dict[str, object]:
             "trivial": ([python, "-c", TRIVIAL], b"ready to be seen"),
             "home": ([python, "-m", "ecotui"], b"digits-20260101"),
             "home_frame": ([python, "-m", "ecotui"], b"waste30"),
+            "attached_frame": ([python, "-m", "ecotui", "attach"], b"opening the run"),
             "training": ([python, "-m", "ecotui", "attach"], b"Checkpoints"),
             "trivial_again": ([python, "-c", TRIVIAL], b"ready to be seen"),
         }
@@ -127,6 +128,7 @@ def measure(rounds: int) -> dict[str, object]:
         "median_seconds": {name: statistics.median(each) for name, each in times.items()},
         "ratio_home": ratios["home_frame"],
         "ratio_home_with_runs": ratios["home"],
+        "ratio_attached_frame": ratios["attached_frame"],
         "ratio_training": ratios["training"],
         "ratio_control": ratios["trivial_again"],
         "cpu_ratios": cpu_ratios,
@@ -144,7 +146,8 @@ def main() -> None:
     print(json.dumps(found))
     print(
         f"home {found['ratio_home']:.2f} times a trivial app (target {TARGET_HOME}), "
-        f"{found['ratio_home_with_runs']:.2f} with its runs; training attached "
+        f"{found['ratio_home_with_runs']:.2f} with its runs; attached "
+        f"{found['ratio_attached_frame']:.2f} to the first frame, with the training's figures "
         f"{found['ratio_training']:.2f} (target {TARGET_TRAINING}); "
         f"control {found['ratio_control']:.2f}; in processor time {found['cpu_ratios']}",
         file=sys.stderr,

@@ -194,6 +194,7 @@ def test_a_terminal_that_is_closed_takes_the_app_along_and_not_the_run(
     going: Session, times: int
 ) -> None:
     for number in range(times):
+        saved = 0
         if number % 2:  # While a checkpoint is written.
             saved = len(going.log.of(CheckpointSaved))
             going.screen.press(b"c")
