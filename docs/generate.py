@@ -63,7 +63,6 @@ PLACE_HEADINGS = {
     "training": "On the training screen",
     "results": "On the results screen",
     "compare": "Where runs are compared",
-    "replay": "In a replay",
     "config": "Where a config is edited",
     "panel": "In a log that has the focus",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,9 @@ class EcoApp(DraftApp):
         sessions: SessionFactory | None = None,
         settings: AppSettings | None = None,
     ) -> None:
-        super().__init__(runs_dir, AppSettings() if settings is None else settings)
+        first_screen = "home" if opening is None else "opening"
+        chosen = AppSettings() if settings is None else settings
+        super().__init__(runs_dir, chosen, first_screen=first_screen)
         self.failure: EcoError | None = None
         self.visited: tuple[RunDir, ...] = ()
         self._opening = opening
@@ -68,11 +71,14 @@ class EcoApp(DraftApp):
         """Open what was asked for, and leave with the terminal when it goes."""
         if not self.is_headless:
             terminal.leave_with_the_terminal(self.action_detach)
+        if self._opening is not None:
+            self.call_after_refresh(self._open_first, self._opening)
+
+    async def _open_first(self, opening: Opening) -> None:
+        # What events are is imported once there is a frame, and keys are heard meanwhile.
+        await asyncio.to_thread(import_module, "ecotui.following")
         try:
-            if self._opening is None:
-                self.switch_mode("home")
-            else:
-                self.show_run(self._session_of(self._opening))
+            self.show_run(self._session_of(opening))
         except EcoError as error:
             self.failure = error
             self.exit(error.exit_code)

@@ -39,6 +39,12 @@ _WEIGHT = (
 _DONE_WHEN_ANSWERED = frozenset({"set_learning_rate", "extend_run", "silence_guard", "detach_run"})
 """Accepting these is doing them; the others are done when an event says so."""
 
+ANSWERING_KINDS = frozenset(
+    each.model_fields["kind"].default
+    for each in (CommandAnswered, CheckpointSaved, RunPaused, RunContinued, EngineStarted)
+)
+"""Events that `Asking.settled` looks at; no other tells anything of what was asked."""
+
 
 class Settled(NamedTuple):
     """What is left after some events, and what the engine said to the rest.

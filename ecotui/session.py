@@ -20,7 +20,7 @@ from pathlib import Path
 from ecotui import lock
 from ecotui.commands import Command, append_command
 from ecotui.errors import EcoError
-from ecotui.events import TERMINAL_KINDS, AnyEvent, CheckpointSaved, EngineLost, RunFailed
+from ecotui.events import TERMINAL_KINDS, AnyEvent, EngineLost, RunFailed
 from ecotui.paths import RunDir
 from ecotui.storage import has_content, remove
 from ecotui.stream import MAX_BITE_BYTES, Tail, whole_bytes
@@ -241,7 +241,7 @@ class Session:
         left = self._history_bytes - offset
         taken = self._tail.read(limit=min(left, MAX_BITE_BYTES) if left > 0 else MAX_BITE_BYTES)
         for _, event in taken:
-            if isinstance(event, CheckpointSaved):
+            if event.kind == "checkpoint_saved":
                 self._checkpoint = event.path
             if event.kind in TERMINAL_KINDS:
                 self._ending = event

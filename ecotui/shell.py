@@ -21,6 +21,7 @@ from ecotui.app_settings import THEMES, AppSettings, remember_theme
 from ecotui.errors import EcoError
 from ecotui.palette import ActionProvider
 from ecotui.screens import messages
+from ecotui.stylesheet import ParsedOnce
 from ecotui.text import visible
 from ecotui.themes import BY_NAME, REGISTERED, REMARKS, colours_of
 from ecotui.widgets.look import AsciiOnly, Glyphs, Look, NoColours
@@ -55,6 +56,7 @@ class Shell(App[int]):
         self._no_colour = NoColours(enabled=False)
         self._ascii = AsciiOnly(enabled=settings.is_ascii)
         super().__init__()
+        self.stylesheet = ParsedOnce(self.get_css_variables())
         self.settings = settings
         self.runs_dir = runs_dir
         self.look = Look()
@@ -98,6 +100,7 @@ class Shell(App[int]):
         glyphs: Glyphs = "ascii" if self.settings.is_ascii else "unicode"
         self.look = Look(glyphs, colours, is_animated=not self.settings.is_slow)
         self.theme = theme
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def get_theme(self, theme_name: str) -> Theme | None:
         """Return a theme by its name.

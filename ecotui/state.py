@@ -6,8 +6,8 @@ I/O; knows nothing of how it is shown.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TypeVar, assert_never
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
 
 from ecotui.events import (
     AnyEvent,
@@ -23,6 +23,7 @@ from ecotui.events import (
     EngineStarted,
     EpochFinished,
     EpochStarted,
+    Event,
     ExportWritten,
     GuardRecovered,
     GuardTripped,
@@ -48,13 +49,13 @@ from ecotui.events import (
     ValidationFinished,
     WeightsImported,
 )
-from ecotui.healing import Care, IncidentRecorded, RunRolledBack
+from ecotui.healing import IncidentRecorded, MachineMeasured, RunRolledBack
 from ecotui.layers import LayerStatus, at_rest, judged, marked, on_watch, settled
 from ecotui.milestones import reached
 from ecotui.outlook import foreseen
 from ecotui.plans import Foresight
 from ecotui.repair_log import Repairing, repaired
-from ecotui.run_state import Ending, Phase, RunState
+from ecotui.run_state import Ending, Phase, RunState, replace
 from ecotui.stages import StageProgress, advanced, closed
 from ecotui.standing import Alert, turned
 from ecotui.upkeep import kept_up
@@ -70,126 +71,15 @@ MAX_OPEN_STAGES = 8
 _T = TypeVar("_T")
 
 
-def fold(state: RunState, event: AnyEvent) -> RunState:  # noqa: PLR0912, PLR0915
+def fold(state: RunState, event: AnyEvent) -> RunState:
     """Return the state after one more event.
 
     An ending absorbs: only the start of a later attempt changes anything after it.
     """
     if state.ending is not None and not _reopens(state, event):
         return state
-    if not isinstance(event, StepsTaken):  # most events: spared a second copy of the state
-        state = replace(state, heard_at=event.at)
-    milestones = reached(state.milestones, event)
-    if milestones is not state.milestones:
-        state = replace(state, milestones=milestones)
-    if isinstance(event, Foresight):
-        return replace(state, outlook=foreseen(state.outlook, event))
-    if isinstance(event, Repairing):
-        return replace(state, repair=repaired(state.repair, event))
-    if isinstance(event, Care):
-        return _cared(state, event)
-    match event:
-        case StepsTaken():
-            return _stepped(state, event)
-        case Heartbeat():
-            return replace(state, seconds_since_progress=event.seconds_since_progress)
-        case StageAdvanced():
-            return replace(state, stages=advanced(state.stages, event))
-        case StageStarted():
-            opened = StageProgress(event.stage, event.total, event.unit, since=event.at)
-            # The environment is examined again after a repair: the last verdicts count.
-            is_anew = event.stage == "diagnose"
-            return replace(
-                state,
-                checks=() if is_anew else state.checks,
-                stages=_kept(state.stages, opened, MAX_OPEN_STAGES),
-                layers=on_watch(at_rest() if is_anew else state.layers, event.stage),
-            )
-        case StageFinished():
-            return replace(state, stages=closed(state.stages, event.stage))
-        case EngineStarted():
-            return _begun(state, event)
-        case SetupAdvanced():
-            return replace(state, doing=event.doing)
-        case RunStarted():
-            facts = event.model_copy(update={"class_names": event.class_names[:MAX_CLASSES]})
-            return replace(state, phase="running", doing="", facts=facts, epochs=event.epochs)
-        case EpochStarted():
-            return _epoch_begun(state, event)
-        case EpochFinished():
-            return replace(state, epoch=event.epoch, step=event.step, last_epoch=event)
-        case ValidationFinished():
-            return _validated(state, event)
-        case BestCheckpointChanged():
-            return _bettered(state, event)
-        case CheckpointSaved():
-            saved = _kept(state.checkpoints, event, MAX_CHECKPOINTS)
-            return replace(state, checkpoints=saved, last_checkpoint=event.path)
-        case CheckpointDropped():
-            left = tuple(saved for saved in state.checkpoints if saved.path != event.path)
-            return replace(state, checkpoints=left, standing=turned(state.standing, event))
-        case ConfigChanged():
-            return _changed(state, event)
-        case LoaderRebuilt():
-            layers = marked(state.layers, 4, "acted", event.what)
-            return _alerted(replace(state, layers=layers), event)
-        case SavingFailed() | SavingRestored():
-            return _alerted(state, event)
-        case RunPaused() | RunContinued() | CheckpointVerified():
-            return replace(state, standing=turned(state.standing, event))
-        case SampleSetAside():
-            aside = _kept(state.set_aside, event, MAX_REMARKS)
-            return replace(
-                state,
-                set_aside=aside,
-                num_set_aside=state.num_set_aside + 1,
-                layers=marked(state.layers, 4, "acted", f"set aside: {event.path}"),
-            )
-        case CheckReported():
-            return replace(
-                state,
-                checks=_kept(state.checks, event, MAX_REMARKS),
-                layers=judged(state.layers, event),
-            )
-        case GuardTripped():
-            status: LayerStatus = "tripped" if event.action == "stop" else "acted"
-            return replace(
-                state,
-                alerts=_kept(state.alerts, event, MAX_REMARKS),
-                num_alerts=state.num_alerts + 1,
-                layers=marked(state.layers, event.layer, status, event.what),
-            )
-        case GuardRecovered():
-            return replace(state, alerts=_kept(state.alerts, event, MAX_REMARKS))
-        case RunResumed():
-            return _resumed(state, event)
-        case HealthAlerted():
-            alerts = _kept(state.alerts, event, MAX_REMARKS)
-            return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
-        case LogWritten():
-            logs = _kept(state.logs, event, MAX_REMARKS)
-            return replace(state, logs=logs, num_logs=state.num_logs + 1)
-        case CommandAnswered():
-            return replace(state, answer=event)
-        case DatasetDescribed():
-            described = {"class_names": event.class_names[:MAX_CLASSES]}
-            return replace(state, description=event.model_copy(update=described))
-        case ExportWritten():
-            return replace(state, export=event)
-        case WeightsImported():
-            return replace(state, imported=event)
-        case RunFinished():
-            layers = settled(state.layers)
-            return replace(state, phase="finished", ending=event, stages=(), layers=layers)
-        case RunStopped():
-            step = max(state.step, event.step)
-            return replace(state, phase="stopped", ending=event, stages=(), step=step)
-        case RunFailed():
-            return replace(state, phase="failed", ending=event, stages=())
-        case EngineLost():
-            return replace(state, phase="lost", ending=event, stages=())
-        case _ as never:
-            assert_never(never)
+    seen = replace(state, heard_at=event.at, milestones=reached(state.milestones, event))
+    return _FOLDS[type(event)](seen, event)
 
 
 def _reopens(state: RunState, event: AnyEvent) -> bool:
@@ -211,6 +101,143 @@ def _begun(state: RunState, event: EngineStarted) -> RunState:
         seconds_since_progress=0.0,
         standing=state.standing.anew(),
     )
+
+
+def _heard(state: RunState, event: Heartbeat) -> RunState:
+    return replace(state, seconds_since_progress=event.seconds_since_progress)
+
+
+def _foreseen(state: RunState, event: Foresight) -> RunState:
+    return replace(state, outlook=foreseen(state.outlook, event))
+
+
+def _repaired(state: RunState, event: Repairing) -> RunState:
+    return replace(state, repair=repaired(state.repair, event))
+
+
+def _prepared(state: RunState, event: SetupAdvanced) -> RunState:
+    return replace(state, doing=event.doing)
+
+
+def _built(state: RunState, event: RunStarted) -> RunState:
+    facts = event.model_copy(update={"class_names": event.class_names[:MAX_CLASSES]})
+    return replace(state, phase="running", doing="", facts=facts, epochs=event.epochs)
+
+
+def _stage_begun(state: RunState, event: StageStarted) -> RunState:
+    opened = StageProgress(event.stage, event.total, event.unit, since=event.at)
+    # The environment is examined again after a repair: the last verdicts count.
+    is_anew = event.stage == "diagnose"
+    return replace(
+        state,
+        checks=() if is_anew else state.checks,
+        stages=_kept(state.stages, opened, MAX_OPEN_STAGES),
+        layers=on_watch(at_rest() if is_anew else state.layers, event.stage),
+    )
+
+
+def _stage_advanced(state: RunState, event: StageAdvanced) -> RunState:
+    return replace(state, stages=advanced(state.stages, event))
+
+
+def _stage_ended(state: RunState, event: StageFinished) -> RunState:
+    return replace(state, stages=closed(state.stages, event.stage))
+
+
+def _checked(state: RunState, event: CheckReported) -> RunState:
+    checks = _kept(state.checks, event, MAX_REMARKS)
+    return replace(state, checks=checks, layers=judged(state.layers, event))
+
+
+def _tripped(state: RunState, event: GuardTripped) -> RunState:
+    status: LayerStatus = "tripped" if event.action == "stop" else "acted"
+    return replace(
+        state,
+        alerts=_kept(state.alerts, event, MAX_REMARKS),
+        num_alerts=state.num_alerts + 1,
+        layers=marked(state.layers, event.layer, status, event.what),
+    )
+
+
+def _recovered(state: RunState, event: GuardRecovered) -> RunState:
+    return replace(state, alerts=_kept(state.alerts, event, MAX_REMARKS))
+
+
+def _warned(state: RunState, event: HealthAlerted) -> RunState:
+    alerts = _kept(state.alerts, event, MAX_REMARKS)
+    return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
+
+
+def _left_out(state: RunState, event: SampleSetAside) -> RunState:
+    return replace(
+        state,
+        set_aside=_kept(state.set_aside, event, MAX_REMARKS),
+        num_set_aside=state.num_set_aside + 1,
+        layers=marked(state.layers, 4, "acted", f"set aside: {event.path}"),
+    )
+
+
+def _remarked(state: RunState, event: LogWritten) -> RunState:
+    logs = _kept(state.logs, event, MAX_REMARKS)
+    return replace(state, logs=logs, num_logs=state.num_logs + 1)
+
+
+def _saved(state: RunState, event: CheckpointSaved) -> RunState:
+    saved = _kept(state.checkpoints, event, MAX_CHECKPOINTS)
+    return replace(state, checkpoints=saved, last_checkpoint=event.path)
+
+
+def _dropped(state: RunState, event: CheckpointDropped) -> RunState:
+    left = tuple(saved for saved in state.checkpoints if saved.path != event.path)
+    return replace(state, checkpoints=left, standing=turned(state.standing, event))
+
+
+def _turned(state: RunState, event: RunPaused | RunContinued | CheckpointVerified) -> RunState:
+    return replace(state, standing=turned(state.standing, event))
+
+
+def _reloaded(state: RunState, event: LoaderRebuilt) -> RunState:
+    layers = marked(state.layers, 4, "acted", event.what)
+    return _alerted(replace(state, layers=layers), event)
+
+
+def _answered(state: RunState, event: CommandAnswered) -> RunState:
+    return replace(state, answer=event)
+
+
+def _described(state: RunState, event: DatasetDescribed) -> RunState:
+    described = {"class_names": event.class_names[:MAX_CLASSES]}
+    return replace(state, description=event.model_copy(update=described))
+
+
+def _exported(state: RunState, event: ExportWritten) -> RunState:
+    return replace(state, export=event)
+
+
+def _imported(state: RunState, event: WeightsImported) -> RunState:
+    return replace(state, imported=event)
+
+
+def _epoch_ended(state: RunState, event: EpochFinished) -> RunState:
+    return replace(state, epoch=event.epoch, step=event.step, last_epoch=event)
+
+
+def _finished(state: RunState, event: RunFinished) -> RunState:
+    rest = settled(state.layers)
+    return replace(state, phase="finished", ending=event, stages=(), layers=rest)
+
+
+def _stopped(state: RunState, event: RunStopped) -> RunState:
+    step = max(state.step, event.step)
+    return replace(state, phase="stopped", ending=event, stages=(), step=step)
+
+
+def _failed(state: RunState, event: RunFailed) -> RunState:
+    return replace(state, phase="failed", ending=event, stages=())
+
+
+def _lost(state: RunState, event: EngineLost) -> RunState:
+    return replace(state, phase="lost", ending=event, stages=())
 
 
 def _alerted(
@@ -240,14 +267,21 @@ def _resumed(state: RunState, event: RunResumed) -> RunState:
     return _gone_back(_alerted(state, event), event.from_step, event.epoch)
 
 
-def _cared(state: RunState, event: Care) -> RunState:
-    state = replace(state, upkeep=kept_up(state.upkeep, event))
-    if isinstance(event, RunRolledBack):
-        state = _gone_back(state, event.to_step, event.epoch)
-    if not isinstance(event, IncidentRecorded | RunRolledBack):
-        return state
-    alerts = _kept(state.alerts, event, MAX_REMARKS)
-    return replace(state, alerts=alerts, num_alerts=state.num_alerts + 1)
+def _measured(state: RunState, event: MachineMeasured) -> RunState:
+    return replace(state, upkeep=kept_up(state.upkeep, event))
+
+
+def _cared(state: RunState, event: IncidentRecorded | RunRolledBack) -> RunState:
+    return replace(
+        state,
+        upkeep=kept_up(state.upkeep, event),
+        alerts=_kept(state.alerts, event, MAX_REMARKS),
+        num_alerts=state.num_alerts + 1,
+    )
+
+
+def _rolled_back(state: RunState, event: RunRolledBack) -> RunState:
+    return _gone_back(_cared(state, event), event.to_step, event.epoch)
 
 
 def _gone_back(state: RunState, step: int, epoch: int) -> RunState:
@@ -280,7 +314,6 @@ def _epoch_begun(state: RunState, event: EpochStarted) -> RunState:
 def _stepped(state: RunState, event: StepsTaken) -> RunState:
     return replace(
         state,
-        heard_at=event.at,
         epoch=event.epoch,
         step=event.step,
         step_in_epoch=event.step_in_epoch,
@@ -322,3 +355,49 @@ def _bettered(state: RunState, event: BestCheckpointChanged) -> RunState:
 
 def _kept(earlier: tuple[_T, ...], newest: _T, limit: int) -> tuple[_T, ...]:
     return (*earlier, newest)[-limit:]
+
+
+_FOLDS: dict[type[Event], Callable[[RunState, Any], RunState]] = {
+    EngineStarted: _begun,
+    SetupAdvanced: _prepared,
+    RunStarted: _built,
+    Heartbeat: _heard,
+    StageStarted: _stage_begun,
+    StageAdvanced: _stage_advanced,
+    StageFinished: _stage_ended,
+    CheckReported: _checked,
+    **dict.fromkeys(get_args(Foresight), _foreseen),
+    EpochStarted: _epoch_begun,
+    StepsTaken: _stepped,
+    SampleSetAside: _left_out,
+    GuardTripped: _tripped,
+    GuardRecovered: _recovered,
+    IncidentRecorded: _cared,
+    RunRolledBack: _rolled_back,
+    MachineMeasured: _measured,
+    RunResumed: _resumed,
+    RunPaused: _turned,
+    RunContinued: _turned,
+    ConfigChanged: _changed,
+    LoaderRebuilt: _reloaded,
+    ValidationFinished: _validated,
+    EpochFinished: _epoch_ended,
+    CheckpointSaved: _saved,
+    CheckpointVerified: _turned,
+    CheckpointDropped: _dropped,
+    SavingFailed: _alerted,
+    SavingRestored: _alerted,
+    BestCheckpointChanged: _bettered,
+    HealthAlerted: _warned,
+    LogWritten: _remarked,
+    CommandAnswered: _answered,
+    DatasetDescribed: _described,
+    **dict.fromkeys(get_args(Repairing), _repaired),
+    ExportWritten: _exported,
+    WeightsImported: _imported,
+    RunFinished: _finished,
+    RunStopped: _stopped,
+    RunFailed: _failed,
+    EngineLost: _lost,
+}
+"""What each kind of event changes, by its type: pydantic's classes are slow to say `isinstance`."""

@@ -34,8 +34,9 @@ from ecotui.events import (
 )
 from ecotui.healing import RunRolledBack
 from ecotui.plans import AuditExample
+from ecotui.run_state import replace as replaced
 from ecotui.series import MAX_SERIES_POINTS, Series
-from ecotui.state import Ending, RunState, fold
+from ecotui.state import _FOLDS, Ending, RunState, fold
 from ecotui.stream import Tail
 
 KINDS: tuple[type[Any], ...] = get_args(get_args(AnyEvent)[0])
@@ -338,3 +339,14 @@ def test_steps_after_a_heartbeat_reset_the_stall() -> None:
     stalled = replace(RunState(), seconds_since_progress=99.0)
     state = fold(stalled, step)
     assert (state.seconds_since_progress, state.loss) == (0.0, None)
+
+
+def test_every_kind_of_event_has_its_fold() -> None:
+    assert set(_FOLDS) == set(KINDS)
+
+
+def test_replacing_fields_of_a_state_is_what_the_standard_library_does() -> None:
+    state = replaced(RunState(), step=3, doing="x")
+    assert state == replace(RunState(), step=3, doing="x")
+    assert replaced(state) == state
+    assert RunState() == RunState(), "the first one was changed"

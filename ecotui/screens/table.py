@@ -7,6 +7,12 @@ from collections.abc import Callable
 from textual.screen import Screen
 
 
+def _opening() -> Screen[None]:
+    from ecotui.screens.opening import OpeningScreen
+
+    return OpeningScreen()
+
+
 def _home() -> Screen[None]:
     from ecotui.screens.home import HomeScreen
 
@@ -44,6 +50,7 @@ def _compare() -> Screen[None]:
 
 
 SCREENS: dict[str, Callable[[], Screen[None]]] = {
+    "opening": _opening,
     "home": _home,
     "diagnostic": _diagnostic,
     "preflight": _preflight,

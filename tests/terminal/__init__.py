@@ -9,30 +9,57 @@ import signal
 import struct
 import termios
 import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.terminal.picture import Picture
 
 SECONDS = 20.0
 """Until what is waited for has come, or never will."""
 
 
 class Terminal:
-    """A command on a terminal of its own."""
+    """A command on a terminal of its own.
 
-    def __init__(self, *command: str) -> None:
+    Args:
+        command: The program and its arguments.
+        columns: Of the terminal.
+        rows: Of it.
+        folder: Where the command runs; None for here.
+    """
+
+    def __init__(
+        self, *command: str, columns: int = 80, rows: int = 24, folder: Path | None = None
+    ) -> None:
         self.drawn = b""
+        self._picture, self._fed = Picture(columns, rows), 0
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.environ["TERM"] = "xterm-256color"
+            os.chdir(folder or ".")
             os.execv(command[0], command)  # noqa: S606
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.set_blocking(self.master, False)
 
-    def read(self) -> None:
+    @property
+    def picture(self) -> Picture:
+        """What is to be seen now, of what was read."""
+        self._picture.feed(self.drawn[self._fed :])
+        self._fed = len(self.drawn)
+        return self._picture
+
+    def wait_until(self, is_so: Callable[[str], object], seconds: float = SECONDS) -> None:
+        """Read until the lines of the screen are as they should be."""
+        deadline = time.monotonic() + seconds
+        while not is_so(str(self.picture)):
+            assert time.monotonic() < deadline, f"never came:\n{self.picture}"
+            self.read()
+
+    def read(self, pause_seconds: float = 0.02) -> None:
         try:
             self.drawn += os.read(self.master, 65_536)
-        except BlockingIOError:
-            time.sleep(0.02)
-        except OSError:  # Linux says so when the other end is closed.
-            time.sleep(0.02)
+        except OSError:  # Nothing is there yet; or the other end is closed, on Linux.
+            time.sleep(pause_seconds)
 
     def wait_for(self, words: bytes) -> None:
         deadline = time.monotonic() + SECONDS
