@@ -263,8 +263,8 @@ def _changed(state: RunState, event: ConfigChanged) -> RunState:
 def _resumed(state: RunState, event: RunResumed) -> RunState:
     # Newer ones were removed or are damaged: a run goes on from the newest that it can.
     left = tuple(saved for saved in state.checkpoints if saved.step <= event.from_step)
-    state = replace(state, checkpoints=left)
-    return _gone_back(_alerted(state, event), event.from_step, event.epoch)
+    alerted = _alerted(replace(state, checkpoints=left), event)
+    return _gone_back(alerted, event.from_step, event.epoch)
 
 
 def _measured(state: RunState, event: MachineMeasured) -> RunState:
