@@ -60,11 +60,11 @@ def figure_rows(runs: Sequence[ComparedRun]) -> list[Row]:
     states = [run.state for run in runs]
     return [
         Row("ended", tuple(map(_ended, states))),
-        _row(states, "accuracy", lambda s: s.best and s.best.accuracy, percent),
-        _row(states, "macro F1", lambda s: s.best and s.best.macro_f1, number),
+        _row(states, "accuracy", lambda s: s.best.accuracy if s.best else None, percent),
+        _row(states, "macro F1", lambda s: s.best.macro_f1 if s.best else None, number),
         _row(states, "loss", _best_loss, number, low_is_good=True),
-        _row(states, "test accuracy", lambda s: s.test and s.test.accuracy, percent),
-        _row(states, "test macro F1", lambda s: s.test and s.test.macro_f1, number),
+        _row(states, "test accuracy", lambda s: s.test.accuracy if s.test else None, percent),
+        _row(states, "test macro F1", lambda s: s.test.macro_f1 if s.test else None, number),
         Row("best epoch", tuple(str(s.best.epoch) if s.best else MISSING for s in states)),
         Row("epochs", tuple(f"{_done(s)}/{s.epochs}" if s.epochs else MISSING for s in states)),
         _row(states, "time", _seconds, duration, low_is_good=True),

@@ -32,8 +32,8 @@ class DraftApp(RunApp):
 
     draft: reactive[Draft | None] = reactive(None, repaint=False)
 
-    def __init__(self, runs_dir: Path, settings: AppSettings) -> None:
-        super().__init__(runs_dir, settings)
+    def __init__(self, runs_dir: Path, settings: AppSettings, *, first_screen: str) -> None:
+        super().__init__(runs_dir, settings, first_screen=first_screen)
         self._amendments: Amendments | None = None
         self._opened: object = None
         self._one_at_a_time = asyncio.Lock()

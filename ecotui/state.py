@@ -261,7 +261,7 @@ def _changed(state: RunState, event: ConfigChanged) -> RunState:
 
 
 def _resumed(state: RunState, event: RunResumed) -> RunState:
-    # Newer ones were removed or are damaged: a run goes on from the newest that it can.
+    # Newer ones were removed or are damaged.
     left = tuple(saved for saved in state.checkpoints if saved.step <= event.from_step)
     alerted = _alerted(replace(state, checkpoints=left), event)
     return _gone_back(alerted, event.from_step, event.epoch)
@@ -376,17 +376,14 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any], RunState]] = {
     RunRolledBack: _rolled_back,
     MachineMeasured: _measured,
     RunResumed: _resumed,
-    RunPaused: _turned,
-    RunContinued: _turned,
+    **dict.fromkeys((RunPaused, RunContinued, CheckpointVerified), _turned),
     ConfigChanged: _changed,
     LoaderRebuilt: _reloaded,
     ValidationFinished: _validated,
     EpochFinished: _epoch_ended,
     CheckpointSaved: _saved,
-    CheckpointVerified: _turned,
     CheckpointDropped: _dropped,
-    SavingFailed: _alerted,
-    SavingRestored: _alerted,
+    **dict.fromkeys((SavingFailed, SavingRestored), _alerted),
     BestCheckpointChanged: _bettered,
     HealthAlerted: _warned,
     LogWritten: _remarked,

@@ -56,7 +56,7 @@ def test_no_key_does_two_things_at_a_time() -> None:
 
 
 PANELS = (
-    *{(action.id.partition(".")[0],) for action in ACTIONS if action.place == "panel"},
+    *sorted({(action.id.partition(".")[0],) for action in ACTIONS if action.place == "panel"}),
     ("log", "alerts"),
 )
 """What is heard at a time: the actions of one panel, or of a panel that is a log as well."""

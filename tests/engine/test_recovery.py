@@ -184,7 +184,7 @@ class TestRollback:
             if spoilt["left"]:
                 spoilt["left"] -= 1
                 sums = torch.tensor([NAN, float(labels.numel())])
-                return evaluate._Scores(torch.zeros_like(found.confusion) + 1, sums)
+                return evaluate._Scores(torch.zeros_like(found.confusion) + 1, sums, [])
             return found
 
         monkeypatch.setattr(evaluate, "_score", score)
