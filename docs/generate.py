@@ -63,7 +63,7 @@ PLACE_HEADINGS = {
     "training": "On the training screen",
     "results": "On the results screen",
     "compare": "Where runs are compared",
-    "replay": "In a replay",
+    "config": "Where settings are edited",
     "panel": "In a log that has the focus",
 }
 WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}

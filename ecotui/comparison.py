@@ -60,11 +60,11 @@ def figure_rows(runs: Sequence[ComparedRun]) -> list[Row]:
     states = [run.state for run in runs]
     return [
         Row("ended", tuple(map(_ended, states))),
-        _row(states, "accuracy", lambda s: s.best and s.best.accuracy, percent),
-        _row(states, "macro F1", lambda s: s.best and s.best.macro_f1, number),
+        _row(states, "accuracy", lambda s: None if s.best is None else s.best.accuracy, percent),
+        _row(states, "macro F1", lambda s: None if s.best is None else s.best.macro_f1, number),
         _row(states, "loss", _best_loss, number, low_is_good=True),
-        _row(states, "test accuracy", lambda s: s.test and s.test.accuracy, percent),
-        _row(states, "test macro F1", lambda s: s.test and s.test.macro_f1, number),
+        _row(states, "test accuracy", _test_accuracy, percent),
+        _row(states, "test macro F1", _test_macro_f1, number),
         Row("best epoch", tuple(str(s.best.epoch) if s.best else MISSING for s in states)),
         Row("epochs", tuple(f"{_done(s)}/{s.epochs}" if s.epochs else MISSING for s in states)),
         _row(states, "time", _seconds, duration, low_is_good=True),
@@ -143,6 +143,14 @@ def _ended(state: RunState) -> str:
 
 def _best_loss(state: RunState) -> float | None:
     return None if state.best_validation is None else state.best_validation.loss
+
+
+def _test_accuracy(state: RunState) -> float | None:
+    return None if state.test is None else state.test.accuracy
+
+
+def _test_macro_f1(state: RunState) -> float | None:
+    return None if state.test is None else state.test.macro_f1
 
 
 def _seconds(state: RunState) -> float | None:

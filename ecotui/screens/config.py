@@ -278,8 +278,12 @@ class ConfigScreen(EcoScreen):
             count = counted(len(self._draft.edits), "change")
             lines = (f"{count} would be lost.", "w writes them to a file, s trains with them.")
             question = ConfirmScreen("Leave", lines, yes="Leave without writing")
-            self.app.push_screen(question, lambda sure: self.dismiss() if sure else None)
+            self.app.push_screen(question, self._leave_if)
         else:
+            self.dismiss()
+
+    def _leave_if(self, is_sure: bool | None) -> None:
+        if is_sure:
             self.dismiss()
 
     def _tell(self, words: str) -> None:

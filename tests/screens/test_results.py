@@ -61,6 +61,11 @@ def mistakes(tmp_path: Path) -> None:
     keys = ("path", "true", "predicted", "confidence")
     told = [dict(zip(keys, name, strict=True)) for name in names]
     run.mistakes.write_text(json.dumps({"split": "test", "epoch": 2, "mistakes": told}))
+    classes = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
+    rows = [[14 if row == column else row + column for column in range(6)] for row in range(6)]
+    record = {"per_class": [{"name": name} for name in classes], "confusion": rows}
+    run.evaluations.mkdir()
+    (run.evaluations / "epoch-000002.json").write_text(json.dumps(record))
 
 
 @pytest.mark.usefixtures("mistakes")
@@ -70,6 +75,7 @@ def test_results_look_like_their_texts(look: str, open_app: Open) -> None:
         await at_the_results(here)
         await wait_until(here, lambda: "97% metal" in here.text())
         for size, shown in (await shots(here)).items():
+            assert "pytest-" not in shown
             assert_text(shown, f"results_{size}{'_ascii' if look == 'ascii' else ''}")
             assert look != "ascii" or shown.isascii()
         assert (len(colours_on(here.app)) > 3) == (look == "colour")
