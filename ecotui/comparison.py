@@ -145,6 +145,14 @@ def _best_loss(state: RunState) -> float | None:
     return None if state.best_validation is None else state.best_validation.loss
 
 
+def _test_accuracy(state: RunState) -> float | None:
+    return None if state.test is None else state.test.accuracy
+
+
+def _test_macro_f1(state: RunState) -> float | None:
+    return None if state.test is None else state.test.macro_f1
+
+
 def _seconds(state: RunState) -> float | None:
     return state.ending.seconds if isinstance(state.ending, RunFinished) else None
 

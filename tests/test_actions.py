@@ -14,7 +14,7 @@ from ecotui.app import EcoApp
 from ecotui.commands import AnyCommand
 from ecotui.widgets.panel import bindings_of
 
-SCREENS = ("home", "diagnostic", "preflight", "training", "results", "compare", "replay")
+SCREENS = ("home", "diagnostic", "preflight", "training", "results", "compare", "config")
 
 
 def situations() -> Iterator[Situation]:
@@ -29,6 +29,14 @@ def situations() -> Iterator[Situation]:
                 is_paused=has_run and is_live and is_paused,
                 is_resumable=has_run and not is_live,
                 is_readonly=is_readonly,
+            )
+        for has_begun, is_playing in itertools.product((False, True), repeat=2):
+            yield Situation(
+                screen=screen,
+                has_run=True,
+                has_begun_training=has_begun,
+                is_replay=True,
+                is_playing=is_playing,
             )
 
 

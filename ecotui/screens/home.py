@@ -125,7 +125,8 @@ class HomeScreen(EcoScreen):
         table.show(rows)
         table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
         living = [row for row in rows if row.is_alive]
-        self.query_one("#head", Static).update(_head(rows, living))
+        told = _head(rows, living)
+        self.query_one("#head", Static).update(told)
         if living and not self._has_been_used:
             self._has_been_used = True
             table.go_to(living[0].path)

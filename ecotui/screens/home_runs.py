@@ -138,7 +138,7 @@ def run_of(row: RunRow) -> RunDir:
 def widths_for(room: int) -> tuple[int, ...]:
     """Return the width of each column for so many cells."""
     left = room - len(HEADS) * _CELL_PADDING - sum(_FIXED.values())
-    shared = {head: max(5, int(left * share)) for head, share in _SHARES.items()}
+    shared = {head: max(3, int(left * share)) for head, share in _SHARES.items()}
     return tuple((_FIXED | shared)[head] for head in HEADS)
 
 

@@ -83,8 +83,9 @@ class StartScreen(Dialog[Draft]):
         words = errand.fault.splitlines() or ["the folder could not be looked at"]
         if isinstance(ending, RunFailed):
             words = [f"✗ {ending.what}", f"expected: {ending.expected}", f"to fix: {ending.remedy}"]
-        told = Content("\n").join(Content(visible(line)) for line in words)
-        self.query_one("#found", Static).update(told.stylize("$text-error"))
+        lines = Content("\n").join(Content(visible(line)) for line in words)
+        told = lines.stylize("$text-error")
+        self.query_one("#found", Static).update(told)
         for button in self.query(Button):
             button.disabled = True
 

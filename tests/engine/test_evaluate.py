@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 
 from ecotui.engine.compute import Capabilities, choose_compute
 from ecotui.engine.data.loader import Batch
-from ecotui.engine.evaluate import Evaluation, as_json, evaluate, shown_classes
+from ecotui.engine.evaluate import MAX_MISTAKES, Evaluation, as_json, evaluate, shown_classes
 from ecotui.events import ClassScore
 from ecotui.resolved_config import ResolvedConfig
 
@@ -94,3 +95,40 @@ def test_an_event_names_the_hundred_worst_classes_in_class_order() -> None:
     shown = shown_classes(scores)
     assert [score.name for score in shown] == [str(index) for index in range(100, 0, -1)]
     assert shown_classes(scores[:5]) == scores[:5]
+
+
+class Sure(nn.Module):
+    """Scores the class in an image's first pixel as surely as its second one says."""
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        predicted, surely = images_BCHW[:, 0, 0, 0].long(), images_BCHW[:, 0, 0, 1]
+        return nn.functional.one_hot(predicted, 3).float() * surely[:, None]
+
+
+def test_the_surest_mistakes_are_kept_in_order_and_no_more_than_twelve() -> None:
+    batches = []
+    for first in (0, 10):
+        made = batch([0] * 10, [0] * 5 + [1] * 5)
+        made.images_BCHW[:, 0, 0, 1] = torch.arange(first, first + 10, dtype=torch.float32) / 4
+        batches.append(replace(made, sample_ids=tuple(range(first, first + 10))))
+    result = evaluate(Sure(), batches, COMPUTE, 3, lambda _: None)
+    assert [each.sample_id for each in result.mistakes] == [19, 18, 17, 16, 15, 9, 8, 7, 6, 5]
+    assert {(each.label, each.predicted) for each in result.mistakes} == {(0, 1)}
+    surest = result.mistakes[0].confidence
+    assert surest == pytest.approx(np.exp(4.75) / (np.exp(4.75) + 2), rel=1e-5)
+    many = evaluate(Sure(), batches * 2, COMPUTE, 3, lambda _: None)
+    assert len(many.mistakes) == MAX_MISTAKES
+
+
+def test_a_score_that_is_not_finite_is_no_confident_mistake() -> None:
+    made = batch([0, 0], [1, 1])
+    made.images_BCHW[0, 0, 0, 1] = float("nan")
+    made.images_BCHW[1, 0, 0, 1] = 2.0
+    assert [each.sample_id for each in evaluate(Sure(), [made], COMPUTE, 3, print).mistakes] == [1]
+
+
+def test_the_record_names_the_photos_of_mistakes_harmlessly() -> None:
+    result = evaluate(Echo(2), [batch([0, 1], [1, 1])], COMPUTE, 2, lambda _: None)
+    record = json.loads(as_json(result, ["a", "b"], ["x\x1b.jpg", "y.jpg"].__getitem__))
+    (mistake,) = record["mistakes"]
+    assert (mistake["path"], mistake["true"], mistake["predicted"]) == ("x\\e.jpg", "a", "b")

@@ -42,6 +42,7 @@ from ecotui.events import (
     ValidationFinished,
 )
 from ecotui.jobs import ExportJob
+from ecotui.mistakes import read_mistakes
 from tests.engine.harness import Harness, copy_of, final_weights, of, same
 
 
@@ -484,3 +485,18 @@ def test_a_damaged_best_model_is_not_exported(harness: Harness, tmp_path: Path) 
     assert code == ExitCode.ERROR
     assert "damaged" in of(RunFailed, events)[0].what
     assert not (tmp_path / "x.pth").exists()
+
+
+def test_a_finished_run_keeps_small_pictures_of_its_surest_mistakes(harness: Harness) -> None:
+    run, events = harness.train()
+    record = json.loads(run.mistakes.read_text())
+    best = of(BestCheckpointChanged, events)[-1]
+    assert (record["split"], record["epoch"]) == ("val", best.epoch)
+    num_wrong = round(6 * (1 - best.accuracy))
+    assert len(record["mistakes"]) == num_wrong
+    for mistake in record["mistakes"]:
+        assert mistake["true"] != mistake["predicted"]
+        with Image.open(run.path / mistake["preview"]) as picture:
+            assert max(picture.size) <= 128
+    faces = read_mistakes(run, of(ValidationFinished, events)[best.epoch - 1])
+    assert [each.picture is not None for each in faces] == [True] * num_wrong

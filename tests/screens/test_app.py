@@ -372,7 +372,7 @@ def test_the_help_lists_every_key(open_app: Open) -> None:
         await here.press("escape")
         assert not isinstance(here.app.screen, HelpScreen)
 
-    play(story, open_app("full_run", size=(120, 60)))
+    play(story, open_app("full_run", size=(120, 90)))
 
 
 def test_a_dialog_is_not_pulled_away_by_a_stage(open_app: Open) -> None:
