@@ -22,11 +22,11 @@ class KeptBuffers:
         self._buffers = list(network.buffers())
         self._kept = [buffer.detach().clone() for buffer in self._buffers]
 
-    @torch.no_grad()
     def remember(self) -> None:
         """Keep the buffers as they are."""
         if self._buffers:
-            torch._foreach_copy_(self._kept, self._buffers)
+            with torch.no_grad():
+                torch._foreach_copy_(self._kept, self._buffers)
 
     @torch.no_grad()
     def put_back(self) -> None:

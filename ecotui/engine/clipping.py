@@ -43,6 +43,10 @@ class Clipping:
         """Return what is to be saved: steps seen, mean and variance; waits for the device."""
         return [] if self._known is None else [float(each) for each in self._known.tolist()]
 
+    def leaves_alone(self, norm: float) -> bool:
+        """Say whether gradients of this norm are not shortened, and nothing is learned from it."""
+        return self._known is None and (self._limit is None or norm <= self._limit)
+
     @torch.no_grad()
     def divisor(self, norm: torch.Tensor) -> torch.Tensor | None:
         """Return what all gradients are to be divided by, at least 1; None for never.

@@ -40,7 +40,8 @@ class Objective:
         a mean; else the number of images. Mixed targets [B, K] count as images.
         """
         if self._class_weights is None or targets.dim() == 2:
-            return torch.tensor(float(targets.shape[0]), device=targets.device)
+            # Filled there: a copy from the host's memory would make the host wait.
+            return torch.full((), float(targets.shape[0]), device=targets.device)
         return self._class_weights[targets].sum()
 
     def summed(self, logits_BK: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,7 @@ def _is_clean(batch: Batch, image_size: int, num_classes: int) -> bool:
     images_BCHW, labels_B = batch.images_BCHW, batch.labels_B
     if tuple(images_BCHW.shape[1:]) != (3, image_size, image_size):
         return False
-    low, high = labels_B.aminmax()
-    is_in_range = int(low) >= 0 and int(high) < num_classes
+    labels = labels_B.tolist()
+    is_in_range = min(labels) >= 0 and max(labels) < num_classes
     is_float = images_BCHW.dtype == torch.float32
     return is_in_range and is_float and has_usable_numbers(images_BCHW)

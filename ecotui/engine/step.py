@@ -15,6 +15,7 @@ from ecotui.engine.assembly import Parts
 from ecotui.engine.clipping import Clipping
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.folding import can_fold, fold
+from ecotui.engine.fused_kernel import fused_kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class Stepper:
         self._parameters = list(parts.trainable.network.parameters())
         self._is_unscaled = False
         self._norm = torch.zeros(())
-        self._folds = can_fold(parts.trainable.optimizer, parts.compute.device)
+        optimizer, device = parts.trainable.optimizer, parts.compute.device
+        self._folds = can_fold(optimizer, device)
+        self._kernel = fused_kernel(optimizer, device) if self._folds else None
         wanted = parts.compute.device_type == "cuda" if can_be_late is None else can_be_late
         self.is_late = self._folds and wanted
 
@@ -114,9 +117,9 @@ class Stepper:
             step: Optimizer steps done, this one included.
         """
         trainable = self._parts.trainable
-        divisor = self._clipping.divisor(self._norm)
+        divisor = self._divisor()
         if self._folds and not trainable.scaler.is_enabled():
-            fold(trainable.optimizer, divisor, None)
+            self._fold(divisor, None)
         else:
             if divisor is not None:
                 self._divide(divisor)
@@ -134,7 +137,7 @@ class Stepper:
             step: Optimizer steps done, this one included.
         """
         trainable = self._parts.trainable
-        fold(trainable.optimizer, self._clipping.divisor(self._norm), is_bad.float())
+        self._fold(self._clipping.divisor(self._norm), is_bad.float())
         trainable.scaler.update()
         self._is_unscaled = False
         if trainable.ema is not None:
@@ -156,9 +159,26 @@ class Stepper:
         total: torch.Tensor = torch.linalg.vector_norm(norms, dtype=torch.float32)
         return total
 
+    def _fold(self, divisor: torch.Tensor | None, is_bad: torch.Tensor | None) -> None:
+        if self._kernel is None:
+            fold(self._parts.trainable.optimizer, divisor, is_bad)
+        else:
+            self._kernel.take(divisor, is_bad)
+
+    def _divisor(self) -> torch.Tensor | None:
+        """Return what the gradients are to be divided by; None where that changes no bit.
+
+        The kernel writes every gradient back that it divides, by 1 too: on the CPU, where the
+        norm can be looked at for nothing, that is left out.
+        """
+        is_on_cpu = self._parts.compute.device_type == "cpu"
+        if is_on_cpu and self._clipping.leaves_alone(float(self._norm)):
+            return None
+        divisor = self._clipping.divisor(self._norm)
+        is_one = is_on_cpu and divisor is not None and float(divisor) == 1.0
+        return None if is_one else divisor
+
     def _divide(self, divisor: torch.Tensor) -> None:
-        if self._parts.compute.device_type == "cpu" and float(divisor) == 1.0:
-            return
         gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
         torch._foreach_mul_(gradients, divisor.reciprocal())
 
@@ -168,8 +188,11 @@ def _seen(
 ) -> tuple[torch.Tensor, ...]:
     """Return loss, best scores and hits of a micro-batch; mixed images have no hits."""
     best = scores_BK.max(dim=1)
-    hits = (best.indices == targets).sum() if targets.dim() == 1 else torch.zeros_like(loss)
-    return loss, best.values.sum(dtype=torch.float32).to(loss), hits.to(loss)
+    is_labelled = targets.dim() == 1
+    hits = (
+        (best.indices == targets).sum(dtype=loss.dtype) if is_labelled else torch.zeros_like(loss)
+    )
+    return loss, best.values.sum(dtype=torch.float32).to(loss), hits
 
 
 @torch.no_grad()

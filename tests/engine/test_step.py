@@ -64,6 +64,19 @@ class TestClipping:
         off = Clipping(TrainConfig.model_validate({"clip_gradient_norm": "off"}), "cpu")
         assert off.divisor(torch.tensor(8.0)) is None
 
+    def test_only_a_norm_within_a_fixed_limit_is_none_of_its_business(self) -> None:
+        clipping = Clipping(TrainConfig(clip_gradient_norm=2.0), "cpu")
+        assert [clipping.leaves_alone(norm) for norm in (1.0, 2.0, 2.1, math.nan)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        off = {"clip_gradient_norm": "off"}
+        assert Clipping(TrainConfig.model_validate(off), "cpu").leaves_alone(1e9)
+        adaptive = TrainConfig.model_validate({**off, "clip_mode": "adaptive"})
+        assert not Clipping(adaptive, "cpu").leaves_alone(1.0)
+
     def test_a_norm_that_stands_out_is_brought_back_and_does_not_draw_the_mean_along(self) -> None:
         config = TrainConfig.model_validate({"clip_gradient_norm": "off", "clip_mode": "adaptive"})
         clipping = Clipping(config, "cpu")
@@ -149,6 +162,24 @@ def test_steps_that_are_read_late_give_the_same_bits(
         [each.train_loss for each in of(EpochFinished, told)] for told in (events, late_events)
     ]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("limit", "clips"), [(1e-6, True), (1e6, False), ("off", False)])
+def test_gradients_are_written_anew_only_where_they_are_shortened(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, limit: float | str, clips: bool
+) -> None:
+    divisors = []
+    real = Stepper._fold
+
+    def watched(self: Stepper, divisor: torch.Tensor | None, is_bad: Any) -> None:
+        divisors.append(divisor)
+        real(self, divisor, is_bad)
+
+    monkeypatch.setattr(Stepper, "_fold", watched)
+    harness.train(train={"clip_gradient_norm": limit, "epochs": 1}, preflight={"level": "off"})
+    assert len(divisors) == 4
+    assert all((each is not None and float(each) > 1.0) is clips for each in divisors)
+    assert all((each is None) is not clips for each in divisors)
 
 
 @pytest.mark.usefixtures("late")

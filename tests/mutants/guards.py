@@ -104,13 +104,13 @@ LAYER_4 = (
         ),
         (
             "bad_input: a batch with such a label counts as clean",
-            "int(low) >= 0 and int(high) < num_classes",
-            "int(low) >= 0 and int(high) <= num_classes",
+            "min(labels) >= 0 and max(labels) < num_classes",
+            "min(labels) >= 0 and max(labels) <= num_classes",
         ),
         (
             "bad_input: a negative label counts as clean",
-            "int(low) >= 0 and int(high)",
-            "int(low) >= -1 and int(high)",
+            "min(labels) >= 0 and max(labels)",
+            "min(labels) >= -1 and max(labels)",
         ),
         (
             "bad_input: numbers are not looked at",

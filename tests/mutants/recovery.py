@@ -9,6 +9,7 @@ _ROLLBACK = f"{_RECOVERY}::TestRollback"
 _MEMORY = f"{_RECOVERY}::TestMemory"
 _LIMITS = "engine/test_recovery_limits.py"
 _STEP = "engine/test_step.py"
+_KERNEL = "engine/test_fused_kernel.py"
 _HEALING = "engine/test_healing.py"
 _PROTECTION = "engine/test_protection.py"
 _SAVING = "engine/test_saving.py"
@@ -227,8 +228,47 @@ THE_STEP = (
         ),
     ),
     *mutants_of(
+        "engine/fused_kernel.py",
+        (_KERNEL,),
+        (
+            "skip: the kernel called by itself takes a bad step",
+            "found_inf=is_bad,",
+            "found_inf=None,",
+        ),
+        (
+            "clipping: the kernel called by itself does not divide",
+            "grad_scale=divisor,",
+            "grad_scale=None,",
+        ),
+        (
+            "skip: a bad step is counted",
+            "torch._foreach_sub_(counts, [is_bad] * len(counts))",
+            "pass",
+        ),
+        (
+            "kernel: one with other bits is relied upon",
+            "FusedKernel(optimizer) if _agrees(optimizer, device) else None",
+            "FusedKernel(optimizer)",
+        ),
+        (
+            "kernel: a weight without moments is not left to torch",
+            "if not all(all(states) for _, states in held):",
+            "if not any(any(states) for _, states in held):",
+        ),
+    ),
+    *mutants_of(
         "engine/clipping.py",
         (_STEP,),
+        (
+            "clipping: a norm above the limit is left alone",
+            "self._limit is None or norm <= self._limit",
+            "self._limit is None or norm >= self._limit",
+        ),
+        (
+            "clipping: adaptive, and nothing is learned",
+            "return self._known is None and (",
+            "return (",
+        ),
         (
             "clipping: short gradients are made longer",
             "torch.clamp(norm / self._limit, min=1.0)",

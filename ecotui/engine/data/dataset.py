@@ -232,7 +232,7 @@ def has_usable_numbers(images: torch.Tensor) -> bool:
     Args:
         images: One or several.
     """
-    return bool(images.sum().abs() <= _MAX_MEAN * images.numel())
+    return abs(float(images.sum())) <= _MAX_MEAN * images.numel()
 
 
 def collate(items: Sequence[Item]) -> Batch:
