@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,9 +23,11 @@ from ecotui.text import visible
 MAX_EVENT_CLASSES = 100
 """An event names at most so many classes, those with the lowest F1; the file has all."""
 
-
 MAX_MISTAKES = 12
 """The most confident mistakes kept of a pass over a split."""
+
+READ_EVERY_PARTS = 32
+"""Figures of so many forward passes are read from the device at once: a read makes it wait."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -140,23 +143,28 @@ def evaluate(
         room: How many images at once; where memory runs out, it says with how many to go on.
     """
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=compute.device)
-    total_loss, total_top5 = 0.0, 0.0
-    mistakes: list[Mistake] = []
+    unread: list[_Scores] = []
+    totals = _Totals()
     was_training = network.training
     network.eval()
     try:
         for batch in batches:
             for part in _parts(batch, network, compute, num_classes, room):
-                confusion += part.confusion
-                loss, top5 = part.sums.tolist()
-                total_loss, total_top5 = total_loss + loss, total_top5 + top5
-                mistakes = heapq.nlargest(MAX_MISTAKES, [*mistakes, *part.mistakes])
+                # Not with bincount, which has the host read the largest number.
+                confusion.scatter_add_(0, part.pairs_B, torch.ones_like(part.pairs_B))
+                unread.append(part)
+                if len(unread) >= READ_EVERY_PARTS:
+                    totals.read(unread)
+                    unread.clear()
             on_batch(batch)
+        totals.read(unread)
     finally:
         network.train(was_training)
     confusion_KK = confusion.cpu().numpy().reshape(num_classes, num_classes)
     count = max(1, int(confusion_KK.sum()))
-    return Evaluation(total_loss / count, total_top5 / count, confusion_KK, tuple(mistakes))
+    return Evaluation(
+        totals.loss / count, totals.top5 / count, confusion_KK, tuple(totals.mistakes)
+    )
 
 
 def shown_classes(scores: tuple[ClassScore, ...]) -> tuple[ClassScore, ...]:
@@ -203,9 +211,43 @@ def as_json(
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    confusion: torch.Tensor
-    sums: torch.Tensor
-    mistakes: list[Mistake]
+    """What a forward pass gave, on the device.
+
+    Attributes:
+        pairs_B: True class times K plus the class predicted.
+        figures: Summed loss, hits among the five best, and 4 numbers of each mistake.
+        sample_ids: Of the images.
+    """
+
+    pairs_B: torch.Tensor
+    figures: torch.Tensor
+    sample_ids: Sequence[int]
+
+
+@dataclass(slots=True)
+class _Totals:
+    """Summed loss and hits, and the surest mistakes, of the parts read so far."""
+
+    loss: float = 0.0
+    top5: float = 0.0
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def read(self, parts: Sequence[_Scores]) -> None:
+        """Take in the figures of forward passes, in one transfer from the device."""
+        if not parts:
+            return
+        figures = iter(torch.cat([part.figures for part in parts]).tolist())
+        for part in parts:
+            self.loss += next(figures)
+            self.top5 += next(figures)
+            rows = (part.figures.numel() - 2) // 4
+            for confidence, at, predicted, label in (
+                itertools.islice(figures, 4) for _ in range(rows)
+            ):
+                if confidence >= 0.0:
+                    sample_id = part.sample_ids[int(at)]
+                    self.mistakes.append(Mistake(confidence, sample_id, int(label), int(predicted)))
+        self.mistakes = heapq.nlargest(MAX_MISTAKES, self.mistakes)
 
 
 def _parts(
@@ -250,25 +292,19 @@ def _score(
     # A loss can be finite beside a score that is not: such a model must not pass for sound.
     loss = torch.where(torch.isfinite(logits_BK).all(), loss, math.nan)
     top5 = (best == labels_B[:, None]).any(dim=1).sum()
-    return _Scores(
-        torch.bincount(pairs, minlength=num_classes * num_classes),
-        torch.stack((loss, top5.to(loss))),
-        _mistakes(logits_BK, labels_B, sample_ids),
-    )
+    sums = torch.stack((loss, top5.to(loss)))
+    figures = torch.cat((sums, _mistakes(logits_BK, labels_B).flatten()))
+    return _Scores(pairs, figures, sample_ids)
 
 
-def _mistakes(
-    logits_BK: torch.Tensor, labels_B: torch.Tensor, sample_ids: Sequence[int]
-) -> list[Mistake]:
-    """Return the most confident mistakes of a part, in one transfer from the device."""
+def _mistakes(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    """Return the most confident mistakes of a part [N, 4], at most `MAX_MISTAKES`.
+
+    Confidence, negative where it is no mistake; place in the part; predicted and true class.
+    """
     confidence_B, predicted_B = logits_BK.softmax(dim=1).max(dim=1)
     # A score that is not finite is no confidence: what is wrong then is told elsewhere.
     wrong_B = torch.where(predicted_B == labels_B, -1.0, confidence_B.nan_to_num(-1.0))
-    values_N, at_N = wrong_B.topk(min(MAX_MISTAKES, len(sample_ids)))
-    rows = torch.stack((values_N, at_N.to(values_N), predicted_B[at_N].to(values_N))).T.tolist()
-    labels = labels_B[at_N].tolist()
-    return [
-        Mistake(value, sample_ids[int(at)], label, int(predicted))
-        for (value, at, predicted), label in zip(rows, labels, strict=True)
-        if value >= 0.0
-    ]
+    values_N, at_N = wrong_B.topk(min(MAX_MISTAKES, labels_B.numel()))
+    found = (at_N, predicted_B[at_N], labels_B[at_N])
+    return torch.stack((values_N, *(each.to(values_N) for each in found)), dim=1)

@@ -14,9 +14,17 @@ from torch import nn
 
 from ecotui.engine.compute import Capabilities, choose_compute
 from ecotui.engine.data.loader import Batch
-from ecotui.engine.evaluate import MAX_MISTAKES, Evaluation, as_json, evaluate, shown_classes
+from ecotui.engine.evaluate import (
+    MAX_MISTAKES,
+    READ_EVERY_PARTS,
+    Evaluation,
+    as_json,
+    evaluate,
+    shown_classes,
+)
 from ecotui.events import ClassScore
 from ecotui.resolved_config import ResolvedConfig
+from tests.engine.host_reads import host_reads
 
 COMPUTE = choose_compute(
     ResolvedConfig(), Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=1)
@@ -132,3 +140,26 @@ def test_the_record_names_the_photos_of_mistakes_harmlessly() -> None:
     record = json.loads(as_json(result, ["a", "b"], ["x\x1b.jpg", "y.jpg"].__getitem__))
     (mistake,) = record["mistakes"]
     assert (mistake["path"], mistake["true"], mistake["predicted"]) == ("x\\e.jpg", "a", "b")
+
+
+@pytest.mark.parametrize(("num_batches", "reads"), [(1, 1), (READ_EVERY_PARTS, 1), (70, 3)])
+def test_figures_are_read_from_the_device_once_for_many_batches(
+    num_batches: int, reads: int
+) -> None:
+    """A read makes the host wait; the table of all classes is fetched once, at the end."""
+    seen: list[Batch] = []
+    batches = [batch([0, 1, 2], [0, 1, 1]) for _ in range(num_batches)]
+    with host_reads() as found:
+        result = evaluate(Echo(3), batches, COMPUTE, 3, seen.append)
+    assert [name for name in found if name == "tolist"] == ["tolist"] * reads
+    assert [name for name in found if name != "tolist"] == ["cpu", "numpy"]
+    assert len(seen) == num_batches
+    assert result.num_images == 3 * num_batches
+    assert result.accuracy == pytest.approx(2 / 3)
+    assert len(result.mistakes) == min(MAX_MISTAKES, num_batches)
+
+
+def test_one_score_that_is_not_finite_among_many_batches_is_not_lost() -> None:
+    batches = [batch([0, 1], [0, 1]) for _ in range(2 * READ_EVERY_PARTS)]
+    batches[3].images_BCHW[0, 0, 0, 1] = float("nan")
+    assert np.isnan(evaluate(Sure(), batches, COMPUTE, 3, lambda _: None).loss)

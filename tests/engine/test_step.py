@@ -18,6 +18,7 @@ from ecotui.engine.late import LateReadings
 from ecotui.engine.step import Stepper
 from ecotui.events import EpochFinished, GuardTripped, StepsTaken
 from tests.engine.harness import Harness, final_weights, of, same
+from tests.engine.host_reads import host_reads
 from tests.engine.injector import NAN, Injector, loss_of
 
 OPTIMIZERS: dict[str, Any] = {
@@ -218,6 +219,30 @@ def test_a_skip_read_late_equals_a_skip_judged_at_once(
     assert same(at_once, later)
     assert same(average, late_average)
     assert (loss, digest) == (late_loss, late_digest)
+
+
+@pytest.mark.usefixtures("late")
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_a_step_that_is_read_late_reads_nothing(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, weights: str
+) -> None:
+    """As on CUDA: neither the pass, nor the update, nor the average makes the host wait."""
+    found: list[list[str]] = []
+
+    def watched(real: Any) -> Any:
+        def run(*arguments: Any) -> Any:
+            with host_reads() as seen:
+                returned = real(*arguments)
+            found.append(seen)
+            return returned
+
+        return run
+
+    for name in ("measure", "update_unless"):
+        monkeypatch.setattr(Stepper, name, watched(getattr(Stepper, name)))
+    train = {**SETTINGS["train"], "class_weights": weights}
+    harness.train(**{**SETTINGS, "train": train})
+    assert found == [[]] * 16
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
