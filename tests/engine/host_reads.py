@@ -24,7 +24,7 @@ _BY_METHOD = ("tolist", "numpy", "cpu")
 
 class _Watch(TorchDispatchMode):
     def __init__(self, seen: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seen = seen
 
     def __torch_dispatch__(

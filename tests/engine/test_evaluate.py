@@ -149,8 +149,9 @@ def test_figures_are_read_from_the_device_once_for_many_batches(
     """A read makes the host wait; the table of all classes is fetched once, at the end."""
     seen: list[Batch] = []
     batches = [batch([0, 1, 2], [0, 1, 1]) for _ in range(num_batches)]
+    network = Echo(3)
     with host_reads() as found:
-        result = evaluate(Echo(3), batches, COMPUTE, 3, seen.append)
+        result = evaluate(network, batches, COMPUTE, 3, seen.append)
     assert [name for name in found if name == "tolist"] == ["tolist"] * reads
     assert [name for name in found if name != "tolist"] == ["cpu", "numpy"]
     assert len(seen) == num_batches

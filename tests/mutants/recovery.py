@@ -754,6 +754,18 @@ SAVING = (
             "torch.isfinite(",
             "torch.isreal(",
         ),
+        (
+            "validation: what is not read yet at the end is lost",
+            "            on_batch(batch)\n        totals.read(unread)\n",
+            "            on_batch(batch)\n",
+            "engine/test_evaluate.py",
+        ),
+        (
+            "validation: what was read is read again",
+            "                    unread.clear()\n",
+            "                    pass\n",
+            "engine/test_evaluate.py",
+        ),
     ),
 )
 
