@@ -65,7 +65,7 @@ class Load:
 
 
 LOADS = (
-    Load("vit_tiny_patch16_224", 14 * 16, 2, 60, 0.99),
+    Load("vit_tiny_patch16_224", 14 * 16, 2, 120, 0.99),
     Load("test_vit", 64, 8, 600, 0.92),
 )
 
