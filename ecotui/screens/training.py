@@ -199,24 +199,30 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
         """Id of the tab in view."""
         return self.query_one(ContentSwitcher).current or "overview"
 
-    def action_tab(self, name: str) -> None:
-        """Go to a tab; the classes, asked for once more, change between scores and confusion."""
+    async def action_tab(self, name: str) -> None:
+        """Go to a tab; the classes, asked for once more, change between scores and confusion.
+
+        It returns once the tab's panels are there and one has the focus: keys that were pressed
+        meanwhile come after it, and are meant for that panel.
+        """
         if self.maximized is not None:
             self.minimize()
         if name == self.tab == "classes":
             self.query_one("#classes").toggle_class("-confusion")
         self.query_one(ContentSwitcher).current = name
+        for place in self.query(f"#{name}").results(Later):
+            await place.make_now()
         self.follow()
-        self.call_after_refresh(self._focus_in, name)
+        self._focus_in(name)
 
-    def action_turn(self, by: int) -> None:
+    async def action_turn(self, by: int) -> None:
         """Go to the next tab, or the one before."""
         names = [tab.id for tab in TABS]
-        self.action_tab(names[(names.index(self.tab) + by) % len(names)])
+        await self.action_tab(names[(names.index(self.tab) + by) % len(names)])
 
     @on(TabLine.Chosen)
-    def _go_to_tab(self, event: TabLine.Chosen) -> None:
-        self.action_tab(event.tab)
+    async def _go_to_tab(self, event: TabLine.Chosen) -> None:
+        await self.action_tab(event.tab)
 
     def _focus_in(self, name: str) -> None:
         """Give the first panel of a tab the focus, so that its keys are heard."""

@@ -67,7 +67,7 @@ exports the best model; D removes the one under the cursor, after asking.
         saved, best, verified = state.checkpoints, state.best, state.standing.verified
         if not self._seen.are_new(saved, best, verified, state.val_accuracy, sizes):
             return
-        at = self.cursor_row
+        at, chosen = self.cursor_row, self._chosen
         self.clear()
         self._rows = []
         if best is not None:
@@ -76,7 +76,9 @@ exports the best model; D removes the one under the cursor, after asking.
         for each in reversed(saved):
             self._rows.append((each.path, False))
             self.add_row(*_cells(each, state, sizes, is_verified=each.path in verified))
-        self.move_cursor(row=min(at, max(0, len(self._rows) - 1)))
+        # Newer ones come in above: the cursor stays on its checkpoint, not on its line.
+        row = self._rows.index(chosen) if chosen in self._rows else at
+        self.move_cursor(row=min(row, max(0, len(self._rows) - 1)))
 
     def action_resume(self) -> None:
         """Ask to go on from the checkpoint under the cursor."""
@@ -90,9 +92,15 @@ exports the best model; D removes the one under the cursor, after asking.
         """Ask for the checkpoint under the cursor to be removed."""
         self._wish("delete")
 
+    @property
+    def _chosen(self) -> tuple[str, bool] | None:
+        """Path of the checkpoint under the cursor, and whether it is the best model."""
+        at = self.cursor_row
+        return self._rows[at] if 0 <= at < len(self._rows) else None
+
     def _wish(self, wish: Wish) -> None:
-        if 0 <= self.cursor_row < len(self._rows):
-            path, is_best = self._rows[self.cursor_row]
+        if self._chosen is not None:
+            path, is_best = self._chosen
             self.post_message(self.Wished(wish, path, is_best))
 
 

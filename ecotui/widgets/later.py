@@ -40,14 +40,14 @@ class Later(Container):
         """Whether the widgets are there, or on their way."""
         return self._make is None
 
-    def on_show(self) -> None:
+    async def on_show(self) -> None:
         """Make the widgets now that they are to be seen."""
-        self.make_now()
+        await self.make_now()
 
-    def make_now(self) -> None:
-        """Make the widgets, if they are not there yet."""
+    async def make_now(self) -> None:
+        """Make the widgets, if they are not there yet, and return once they are mounted."""
         make, self._make = self._make, None
         if make is None:
             return
-        self.mount_all(make())
+        await self.mount_all(make())
         self.call_after_refresh(self._when_made)
