@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEADS = ("", "run", "state", "model", "data", "best", "age")
 MARK = "●"
-_FIXED = {"": 1, "state": 10, "best": 8, "age": 7}
+_FIXED = {"": 1, "state": 10, "best": 7, "age": 6}
 _SHARES = {"run": 0.5, "model": 0.28, "data": 0.22}
 """Of the room that the columns of known width leave."""
 _CELL_PADDING = 2
@@ -138,7 +138,7 @@ def run_of(row: RunRow) -> RunDir:
 def widths_for(room: int) -> tuple[int, ...]:
     """Return the width of each column for so many cells."""
     left = room - len(HEADS) * _CELL_PADDING - sum(_FIXED.values())
-    shared = {head: max(3, int(left * share)) for head, share in _SHARES.items()}
+    shared = {head: max(len(head), int(left * share)) for head, share in _SHARES.items()}
     return tuple((_FIXED | shared)[head] for head in HEADS)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -127,8 +129,8 @@ move about.
     def _content(self, y: int, width: int) -> Content:
         found = self._confusion
         if found is None:
-            told = visible(self._instead) if y == 0 else ""
-            return Content.styled(told, "$foreground-muted")
+            lines = wrap(visible(self._instead), max(1, width))
+            return Content.styled(lines[y] if y < len(lines) else "", "$foreground-muted")
         cells = self._cell_cells
         first = -(-self.scroll_offset.x // cells)  # rounded up, so that the last column is reached
         last = min(len(found.names), first + max(1, (width - self._label_cells) // cells))

@@ -510,7 +510,7 @@ def test_the_pause_key_goes_on_where_the_run_stands_still(open_app: Open) -> Non
         here.engine.go_on_to(*TRAINING)
         here.engine.say(RunPaused(step=9, why="asked to"))
         await here.settle()
-        assert "p Go on" in here.text()
+        assert "p Continue" in here.text()
         await here.press("p")
         assert [type(asked) for asked in here.engine.asked] == [ContinueRun]
 

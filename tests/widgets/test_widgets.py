@@ -72,7 +72,9 @@ def test_the_strip_names_seven_layers_with_word_and_count(state: RunState) -> No
 
 
 def test_a_low_strip_stands_in_columns_and_loses_no_layer(state: RunState) -> None:
-    shown = drawn(GuardStrip(), lambda strip: strip.show(state.layers), (60, 4))
+    low = GuardStrip()
+    low.styles.height = 4
+    shown = drawn(low, lambda strip: strip.show(state.layers), (60, 4))
     for number, name in LAYER_NAMES.items():
         assert f"{number} {name[:12]}" in shown
     assert shown.count("acted") == 5
@@ -124,7 +126,7 @@ def test_a_checkpoint_that_was_read_back_says_so(state: RunState) -> None:
     known = fold(state_without_end(state), CheckpointVerified(path=saved.path, ok=True, what=""))
     rows = drawn(CheckpointTable(), lambda table: table.show(known)).splitlines()
     assert [row for row in rows if "✓ read back" in row] == [
-        row for row in rows if f"{saved.step:,}" in row and saved.reason in row
+        row for row in rows if row.split()[:1] == [f"{saved.step:,}"] and saved.reason in row.split()
     ]
 
 
