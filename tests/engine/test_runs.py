@@ -210,7 +210,8 @@ def test_the_best_checkpoint_loads_in_plain_timm_with_the_same_logits(
     photo = Image.open(next(photo_folder.rglob("*.png"))).convert("RGB")
     theirs = timm.data.create_transform(**config, is_training=False)(photo)
     spec = InputSpec(32, config["mean"], config["std"], config["interpolation"], config["crop_pct"])
-    ours = build_transforms(spec, RunConfig().augment).evaluate(photo)
+    transforms = build_transforms(spec, RunConfig().augment)
+    ours = transforms.normalisation(transforms.evaluate(photo))
     assert torch.equal(theirs, ours)
     with torch.inference_mode():
         assert torch.equal(loaded(theirs[None]), own(ours[None]))

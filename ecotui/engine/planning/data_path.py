@@ -37,6 +37,7 @@ def images_per_second_alone(parts: Parts, budget: Budget, *, most: int) -> float
         parts.transforms.train,
         seed=parts.config.train.seed,
         max_pixels=parts.config.data.max_pixels,
+        cache=parts.cache,
     )
     dataset[0, int(chosen[0])]  # the first pays for what is loaded when it is needed
     started, count = time.monotonic(), 0
@@ -101,4 +102,5 @@ def trial_loader(parts: Parts, workers: int, poll: Callable[[], None]) -> TrainL
         workers=workers,
         max_pixels=parts.config.data.max_pixels,
         supervision=supervision,
+        cache=parts.cache,
     )
