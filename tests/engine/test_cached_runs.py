@@ -51,7 +51,10 @@ def test_stop_and_resume_give_the_same_bits_with_the_cache_there_or_gone(
     assert (data_of(whole)["cache"], data_of(whole)["cache_side"]) == (True, 48)
     assert len(list(cache_folder().glob("??/*"))) == 24
     for is_gone in (False, True):
-        settings = {"checkpoint": {"interval_seconds": 1e-6}, "compute": {"workers": workers}}
+        settings: dict[str, Any] = {
+            "checkpoint": {"interval_seconds": 1e-6},
+            "compute": {"workers": workers},
+        }
         run = runs.new(**KEPT, **settings)
         _, code = runs.run(run, stop_at(run, 5))
         assert code == ExitCode.RESUMABLE

@@ -25,7 +25,7 @@ import PIL
 import simplejpeg
 from numpy.typing import NDArray
 
-from ecotui.disk import FOLDER_MODE, NEW_FILE_FLAGS, closing, write_all
+from ecotui.disk import FILE_MODE, FOLDER_MODE, NEW_FILE_FLAGS, closing, write_all
 from ecotui.engine.data.decode import open_regular
 from ecotui.engine.data.framing import Size
 from ecotui.engine.data.pixels import Pixels, resized
@@ -166,7 +166,7 @@ class PictureCache:
         if num_bytes != width * height * 3 or len(content) != _OFFSET + num_bytes:
             return None
         flat = np.frombuffer(content, dtype=np.uint8, offset=_OFFSET)
-        if self._known[sample_id] != _short(key) and zlib.crc32(flat) != checksum:
+        if self._known[sample_id] != _short(key) and _checksum(flat) != checksum:
             return None
         return Picture(flat.reshape(height, width, 3), (full_width, full_height))
 
@@ -229,20 +229,24 @@ def _short(key: bytes) -> int:
     return int.from_bytes(key[:8], "little") or 1
 
 
+def _checksum(flat: NDArray[np.uint8]) -> int:
+    return zlib.crc32(flat.data)
+
+
 def _write(key: bytes, place: Path, pixels: NDArray[np.uint8], full_size: Size) -> None:
     """Write a file that appears when it is whole; whoever is killed leaves one without a name."""
     height, width = pixels.shape[:2]
     flat = pixels.reshape(-1)
-    fields = (width, height, *full_size, flat.nbytes, zlib.crc32(flat))
+    fields = (width, height, *full_size, flat.nbytes, _checksum(flat))
     header = _HEADER.pack(_FORMAT, key, *fields, 0)[:-4]
     header += struct.pack("<I", zlib.crc32(header))
     place.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     writing = place.parent / f"{Room.TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
-    descriptor = os.open(writing, NEW_FILE_FLAGS, 0o600)
+    descriptor = os.open(writing, NEW_FILE_FLAGS, FILE_MODE)
     try:
         with closing(descriptor):
             write_all(descriptor, header.ljust(_OFFSET, b"\0"))
-            write_all(descriptor, memoryview(flat))
+            write_all(descriptor, flat.data)
         writing.replace(place)
     except BaseException:
         with contextlib.suppress(OSError):

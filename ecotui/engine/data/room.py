@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ecotui.disk import FOLDER_MODE, free_bytes
+from ecotui.disk import FILE_MODE, FOLDER_MODE, free_bytes
 
 SPARED_BYTES = 2_000_000_000
 """Room on the disk that is left to others: checkpoints above all."""
@@ -82,7 +82,7 @@ class Room:
         """Give the locked file with the sum; None where somebody else holds it."""
         self._folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._folder / "sum", flags, 0o600)
+        descriptor = os.open(self._folder / "sum", flags, FILE_MODE)
         try:
             yield descriptor if _is_locked(descriptor) else None
         finally:

@@ -7,7 +7,7 @@ that takes. Normalisation comes later, for a whole batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from ecotui.engine.data.colours import ColourJitter, Erasing
 from ecotui.engine.data.framing import Frame, middle_frame, random_frame
 from ecotui.engine.data.sources import Decoded, Source
 from ecotui.engine.input_spec import InputSpec
-from ecotui.engine.normalising import Normalisation
+from ecotui.engine.normalising import Normalisation, Triple
 from ecotui.engine.randomness import borrowed_randomness
 from ecotui.errors import UsageError
 from ecotui.text import visible
@@ -72,7 +72,7 @@ def build_transforms(spec: InputSpec, augment: AugmentConfig) -> Transforms:
     return Transforms(
         train=TrainTransform(spec, augment, scale, policy),
         evaluate=EvaluationTransform(spec),
-        normalisation=Normalisation(spec.mean, spec.std),
+        normalisation=Normalisation(_triple(spec.mean), _triple(spec.std)),
     )
 
 
@@ -199,6 +199,12 @@ class AtLeast:
         """Return the image, or a stretched copy of it."""
         size = (max(image.width, self.side), max(image.height, self.side))
         return image if size == image.size else image.resize(size)
+
+
+def _triple(values: Sequence[float]) -> Triple:
+    """Return three numbers as a tuple: a configuration that was read from JSON has lists."""
+    first, second, third = values
+    return first, second, third
 
 
 def _smallest_side(scale: tuple[float, float], ratio: tuple[float, float]) -> int:

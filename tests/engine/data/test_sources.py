@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ecotui.config import AugmentConfig
-from ecotui.engine.data import sources
 from ecotui.engine.data.decode import UPRIGHT, DecodeError, decode
 from ecotui.engine.data.framing import Frame, random_frame
 from ecotui.engine.data.jpeg_structure import read_structure
@@ -28,7 +27,6 @@ from ecotui.engine.randomness import borrowed_randomness
 from tests.engine.audit.hostile_photos import CASES, Case
 
 CAP = 50_000_000
-SPEC = InputSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", 0.9)
 
 
 def smooth(width: int, height: int) -> Image.Image:
@@ -54,7 +52,7 @@ def jpeg(image: Image.Image, orientation: int = 1, subsampling: int = 0) -> byte
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=95, exif=exif, subsampling=subsampling)
+    image.save(file, "JPEG", quality=100, exif=exif, subsampling=subsampling)
     return file.getvalue()
 
 
@@ -68,7 +66,7 @@ def in_full(data: bytes) -> Decoded:
     with Image.open(io.BytesIO(data)) as image:
         orientation = image.getexif().get(0x0112, 1)
         colours = image.convert("RGB")
-    turn = UPRIGHT.get(orientation)
+    turn = UPRIGHT.get(int(orientation))
     return Decoded(colours if turn is None else colours.transpose(turn))
 
 
@@ -82,7 +80,7 @@ class TestScale:
     )
     def test_no_more_is_shrunk_than_may_be(self, most: float, factor: int) -> None:
         pixels = source_of(jpeg(smooth(203, 101))).pixels(most)
-        assert pixels.factors == (factor, factor)
+        assert pixels.factors == (float(factor),) * 2
         assert pixels.stored_HWC.shape == (math.ceil(101 / factor), math.ceil(203 / factor), 3)
 
     def test_in_full_it_is_what_pillow_decodes(self) -> None:
@@ -99,7 +97,8 @@ class TestScale:
         assert np.array_equal(source.pixels(1.0).stored_HWC, np.asarray(whole))
 
     def test_a_crop_is_never_made_of_fewer_pixels_than_it_has(self) -> None:
-        transform = build_transforms(SPEC, AugmentConfig(color_jitter=0.0)).train
+        spec = InputSpec(96, (0.5,) * 3, (0.5,) * 3, "bilinear", 0.9)
+        transform = build_transforms(spec, AugmentConfig(color_jitter=0.0)).train
         data = jpeg(photo_like(700, 500))
         seen = []
 
@@ -114,9 +113,9 @@ class TestScale:
                 transform.of(Watched(source.data, source.structure, source.path, CAP))  # type: ignore[attr-defined]
             with borrowed_randomness(seed):
                 frame = random_frame((700, 500), (0.35, 1.0), (0.75, 1.3333))
-            assert seen[-1] == frame.shortest / 32
+            assert seen[-1] == frame.shortest / 96
             used = factor_of(source.pixels(seen[-1]))
-            assert frame.shortest / used >= 32 or used == 1
+            assert frame.shortest / used >= 96 or used == 1
         assert len({factor_of(source.pixels(most)) for most in seen}) > 1
 
 
@@ -160,14 +159,14 @@ def test_a_place_in_the_photo_stays_where_it_is_to_a_fraction_of_a_pixel(
     inner = slice(3, -3)  # the photo may end where the part does, and a ramp bends there
     found_x = cut[0].double().numpy()[inner, inner].mean(axis=0)
     found_y = cut[1].double().numpy()[inner, inner].mean(axis=1)
-    # Pixels of the photo: JPEG and rounding to a level count for up to two thirds of one.
+    # Pixels of the photo that lie between two levels of the ramp, which JPEG rounds more than once.
     level = max(width, height) / 255
-    assert np.abs(found_x - want_x[inner]).max() * width / 255 <= 0.75 * level + 0.15
-    assert np.abs(found_y - want_y[inner]).max() * height / 255 <= 0.75 * level + 0.15
+    assert np.abs(found_x - want_x[inner]).max() * width / 255 <= level + 0.3
+    assert np.abs(found_y - want_y[inner]).max() * height / 255 <= level + 0.3
     shift_x = (found_x - want_x[inner]).mean() * width / 255
     shift_y = (found_y - want_y[inner]).mean() * height / 255
-    assert abs(shift_x) <= 0.45 * level
-    assert abs(shift_y) <= 0.45 * level
+    assert abs(shift_x) <= 0.5 * level + 0.1
+    assert abs(shift_y) <= 0.5 * level + 0.1
 
 
 def edge_place(row: NDArray[np.float64]) -> float:
@@ -269,7 +268,7 @@ def test_a_photo_that_is_too_large_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "large.jpg").write_bytes(jpeg(smooth(300, 200)))
-    monkeypatch.setattr(sources.simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(DecodeError) as caught:
         open_source(tmp_path / "large.jpg", max_pixels=59_999)
     assert caught.value.fault == "too_large"
