@@ -128,7 +128,7 @@ class TrainTransform:
 
 
 class EvaluationTransform:
-    """The middle of a photo; the same pixels as timm's evaluation makes of it.
+    """The middle of a photo; the pixels that timm's evaluation makes of it, but for rounding.
 
     Args:
         spec: Of the model's input.
