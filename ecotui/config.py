@@ -50,6 +50,15 @@ class DataConfig(Section):
     """How photos are resized; `auto`: as the model was made for."""
     max_pixels: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 50_000_000
     """Largest photo that is decoded, pixels; a larger one is set aside. 1,000 to 10^9."""
+    cache: bool | Literal["auto"] = "auto"
+    """Decode photos once and keep them, smaller, in the user's cache, for this run and others;
+    `auto`: where it pays and all of them fit. Its pixels differ a little from those of the
+    photos, so a run stays with what it began with."""
+    cache_gb: Positive = 20.0
+    """Room that the kept pictures of all runs may take, in units of 10^9 bytes."""
+    cache_side: Annotated[int, Field(ge=8, le=16_384)] | Literal["auto"] = "auto"
+    """Shorter side of kept pictures, pixels; `auto`: 2 times `image_size`, or 1.5 times where
+    that does not fit."""
     exclude: str | None = None
     """List of photos to leave out, a path relative to `root` a line, such as
     `ecotui audit DATA --exclude corrupt,leaks > exclude.txt` prints; relative to the config

@@ -21,6 +21,7 @@ from ecotui.engine.watch import Watch
 from ecotui.errors import EnvironmentFaultError, ExitCode
 from ecotui.events import ConfigChanged, RunFinished, RunStopped, SetupAdvanced
 from ecotui.paths import RunDir
+from ecotui.resolved_config import as_begun
 from ecotui.resume_settings import differences, with_settings
 from ecotui.text import visible
 
@@ -61,7 +62,7 @@ def train(
         All that is stated of a training, RunFailed excepted.
     """
     is_resumed = attempt > 1 and run.resolved.is_file()
-    config = parse_file(run.resolved if is_resumed else run.config)
+    config = as_begun(parse_file(run.resolved)) if is_resumed else parse_file(run.config)
     config = _changed(config, settings, run, emit, last_step)
     findings: list[dict[str, object]] = []
     if config.preflight.level != "off":
