@@ -208,9 +208,10 @@ class ComputeConfig(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda|cuda:[0-9]{1,3})$")] = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto`: CUDA, else MPS, else the CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format of the forward pass; `auto`: bf16 or fp16 on CUDA, else fp32."""
+    """Number format of the forward pass; `auto`: measured at the start of a new run that is long
+    enough to gain by it, else bf16 or fp16 on CUDA and fp32 elsewhere."""
     channels_last: bool | Literal["auto"] = "auto"
-    """Memory format of images; `auto`: channels last on CUDA."""
+    """Memory format of images; `auto`: measured with the precision, else channels last on CUDA."""
     compile: bool = False
     """torch.compile the model: slower start, often faster steps."""
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
@@ -245,7 +246,7 @@ class PreflightConfig(Section):
     is left out and named."""
     skip: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of checks or parts to leave out; docs/preflight.md has them all. `plan`: nothing is
-    measured of what the run will take."""
+    measured of what the run will take; `formats`: nor which number format is fastest."""
     accept: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of checks, or of kinds of findings of the audit, whose warnings are accepted: they
     are told as notes. An error cannot be."""

@@ -88,7 +88,9 @@ def train(
     watch = _watch(parts, run, control, emit)
     emit = watch
     try:
-        decision = decide(parts, lambda: control.poll(last_step), emit)
+        # What is resumed has its formats, even where its config.toml leaves them open.
+        asked = None if is_resumed else config.compute
+        decision = decide(parts, lambda: control.poll(last_step), emit, asked=asked)
         record(parts, run, findings)
         clear_leftovers(run.checkpoints)
         clear_superseded(run.checkpoints)
@@ -153,7 +155,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     level = config.preflight.model_copy(update={"level": "full" if is_full else "quick"})
     parts = assemble(config, index, emit, lambda: control.poll(0))
     try:
-        decision = decide(parts, lambda: control.poll(0), emit)
+        decision = decide(parts, lambda: control.poll(0), emit, asked=config.compute)
         stages = ("audit", "preflight") if is_full else ("preflight",)
         planned = ("plan",) if level.plans else ()
         emit(announce(parts).model_copy(update={"stages": (*stages, *planned)}))
