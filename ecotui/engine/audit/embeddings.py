@@ -15,7 +15,7 @@ from ecotui.config_file import parse_file
 from ecotui.engine import checkpoint
 from ecotui.engine.audit.previews import small_picture
 from ecotui.engine.data.decode import decode
-from ecotui.engine.data.transforms import Transform, build_transforms
+from ecotui.engine.data.transforms import build_transforms
 from ecotui.engine.model import BuiltModel, build_model, preset_of
 from ecotui.engine.published import cached
 from ecotui.errors import UsageError
