@@ -192,7 +192,7 @@ def test_the_second_run_of_the_same_starts_no_process(
     harness: Harness, made_up: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up("all_run")
-    first, events = harness.train(train={"epochs": 1})
+    first, _ = harness.train(train={"epochs": 1})
     monkeypatch.setattr(formats, "_answers", _never)
     second, others = harness.train(train={"epochs": 1})
     assert "measured before on this machine" in notes_of(others)[0]
