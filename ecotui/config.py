@@ -50,6 +50,15 @@ class DataConfig(Section):
     """How photos are resized; `auto`: as the model was made for."""
     max_pixels: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 50_000_000
     """Largest photo that is decoded, pixels; a larger one is set aside. 1,000 to 10^9."""
+    cache: bool | Literal["auto"] = "auto"
+    """Decode photos once and keep them, smaller, in the user's cache, for this run and others;
+    `auto`: where it pays and all of them fit. Its pixels differ a little from those of the
+    photos, so a run stays with what it began with."""
+    cache_gb: Positive = 20.0
+    """Room that the kept pictures of all runs may take, in units of 10^9 bytes."""
+    cache_side: Annotated[int, Field(ge=8, le=16_384)] | Literal["auto"] = "auto"
+    """Shorter side of kept pictures, pixels; `auto`: 2 times `image_size`, or 1.5 times where
+    that does not fit."""
     exclude: str | None = None
     """List of photos to leave out, a path relative to `root` a line, such as
     `ecotui audit DATA --exclude corrupt,leaks > exclude.txt` prints; relative to the config
@@ -199,9 +208,10 @@ class ComputeConfig(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda|cuda:[0-9]{1,3})$")] = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto`: CUDA, else MPS, else the CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format of the forward pass; `auto`: bf16 or fp16 on CUDA, else fp32."""
+    """Number format of the forward pass; `auto`: measured at the start of a new run that is long
+    enough to gain by it, else bf16 or fp16 on CUDA and fp32 elsewhere."""
     channels_last: bool | Literal["auto"] = "auto"
-    """Memory format of images; `auto`: channels last on CUDA."""
+    """Memory format of images; `auto`: measured with the precision, else channels last on CUDA."""
     compile: bool = False
     """torch.compile the model: slower start, often faster steps."""
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
@@ -236,7 +246,7 @@ class PreflightConfig(Section):
     is left out and named."""
     skip: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of checks or parts to leave out; docs/preflight.md has them all. `plan`: nothing is
-    measured of what the run will take."""
+    measured of what the run will take; `formats`: nor which number format is fastest."""
     accept: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names of checks, or of kinds of findings of the audit, whose warnings are accepted: they
     are told as notes. An error cannot be."""

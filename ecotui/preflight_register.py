@@ -59,7 +59,7 @@ CHECKS: dict[str, Subject] = SUMMARIES | {
 }
 """All checks of layers 2 and 3."""
 
-PARTS = ("audit", "plan", "previews")
+PARTS = ("audit", "formats", "plan", "previews")
 """Parts of preflight that give no verdict of this kind, and can be left out as well."""
 
 

@@ -63,6 +63,17 @@ def provisional(config: RunConfig, *, num_train: int) -> ResolvedConfig:
     return ResolvedConfig.model_validate(table)
 
 
+def as_begun(config: RunConfig) -> RunConfig:
+    """Return the configuration of a run that has begun, with what it began with.
+
+    Where it was written down before there was a choice of keeping decoded pictures, there were
+    none: choosing anew would change the pixels amid the training.
+    """
+    if config.data.cache != "auto":
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
+
+
 def largest_batch(num_train: int) -> int:
     """Return the largest batch that is chosen for so many training images."""
     return max(1, int(num_train * MAX_BATCH_FRACTION))

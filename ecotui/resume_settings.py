@@ -31,6 +31,7 @@ ALLOWED_KEYS = (
     "train.early_stopping_epochs",
     "train.target_accuracy",
     "data.root",
+    "data.cache_gb",
 )
 ALLOWED_SECTIONS = ("compute", "checkpoint", "preflight", "guards", "watch", "notify")
 
@@ -38,6 +39,7 @@ _WITHOUT_A_TRACE = frozenset(
     {
         "name",
         "data.root",
+        "data.cache_gb",
         "train.max_steps",
         "train.early_stopping_epochs",
         "train.target_accuracy",

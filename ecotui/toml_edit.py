@@ -1,16 +1,16 @@
-"""Settings put into a TOML file as a person would: its remarks and its order stay.
+"""Settings put into a TOML file as a person would: its remarks, order and line ends stay.
 
 The standard library reads TOML and writes none, and a writer of whole files would drop every
-remark. This changes the lines of the keys concerned, and then reads the result: where it does not
-say what it should (a value over several lines, a dotted key), nothing is changed and the person is
-told which lines to write.
+remark. This changes the lines of the settings concerned, and then reads the result: where it does
+not say what the old text and the settings say together (a table in braces, for instance), nothing
+is changed and the person is told what to write.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tomli_w
@@ -20,114 +20,224 @@ from ecotui.text import visible
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Values by section and key; None takes the key away."""
-_HEADING = re.compile(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]\s*(#.*)?")
-_ANY_HEADING = re.compile(r"\s*\[")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+
+BYTE_ORDER_MARK = "\ufeff"
+"""At the beginning of files of some editors on Windows. It stays there; tomllib refuses it."""
+
+_NOT_TOML = (ValueError, RecursionError)
 
 
-def edited(source: str, settings: Settings, *, label: str) -> str:
-    """Return a TOML text with some settings changed.
+def edited(source: str, settings: Mapping[str, Any], *, label: str) -> str:
+    """Return a TOML text with some settings changed, added or taken away.
 
     Args:
         source: The text.
-        settings: What is to stand in it.
+        settings: What is to stand in it, by section; None takes a key away. Tables within
+            sections are merged.
         label: What to call the file in messages.
 
     Raises:
-        UsageError: It cannot be done line by line.
+        UsageError: It is not TOML, or it cannot be done line by line.
     """
-    lines = source.splitlines()
-    for section, values in settings.items():
-        for key, value in values.items():
-            _put(lines, section, key, value)
-    text = "\n".join(lines) + "\n"
-    if not _says(text, _wanted(source, settings, label)):
-        written = "; ".join(_as_lines(settings))
+    mark = BYTE_ORDER_MARK if source.startswith(BYTE_ORDER_MARK) else ""
+    newline = "\r\n" if "\r\n" in source else "\n"
+    body = source.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n")
+    changes = list(flat(settings))
+    wanted = _wanted(body, changes, label)
+    text = _rewritten(body, changes)
+    if wanted is None or text is None or _table(text) != wanted:
+        written = "; ".join(_told(keys, value) for keys, value in changes)
         raise UsageError(
             f"{visible(label)} is written in a way that only a person should change",
-            "one key a line under its [section]",
-            f"write these yourself: {visible(written, limit=400)}",
+            "sections with a setting a line, such as  workers = 4  under [compute]",
+            f"write these by hand: {visible(written, limit=400)}",
         )
-    return text
+    return mark + text.replace("\n", newline)
 
 
-def _as_lines(settings: Settings) -> list[str]:
-    return [
-        f"{section}.{line}"
-        for section, values in settings.items()
-        for line in tomli_w.dumps({k: v for k, v in values.items() if v is not None}).splitlines()
-    ]
+def flat(
+    table: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield the settings of a table and of those within it, each with its path.
+
+    Args:
+        table: The table.
+        above: Path of the table itself.
+    """
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
-def _wanted(source: str, settings: Settings, label: str) -> dict[str, Any]:
+def written_value(value: object) -> str:
+    """Return a value as TOML."""
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
+
+
+def _told(keys: tuple[str, ...], value: object) -> str:
+    name = ".".join(_key(part) for part in keys)
+    return f"no {name}" if value is None else f"{name} = {written_value(value)}"
+
+
+# What the result has to say ---------------------------------------------------------------------
+
+
+def _wanted(
+    body: str, changes: Sequence[tuple[tuple[str, ...], object]], label: str
+) -> dict[str, Any] | None:
+    """Return what the old text and the changes say together; None where they contradict."""
     try:
-        table = tomllib.loads(source)
-    except (ValueError, RecursionError) as error:
+        table = tomllib.loads(body)
+    except _NOT_TOML as error:
         raise UsageError(
             f"{visible(label)} is not TOML: {visible(error)}",
             "a config that can be read",
             "correct that line",
         ) from None
-    for section, values in settings.items():
-        inner = table.setdefault(section, {})
-        if not isinstance(inner, dict):
-            continue  # What is read back will differ, and that is told.
-        for key, value in values.items():
-            inner.pop(key, None)
-            if value is not None:
-                inner[key] = value
-    return {name: value for name, value in table.items() if value != {}}
+    for keys, value in changes:
+        inner: Any = table
+        for part in keys[:-1]:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                return None
+        inner.pop(keys[-1], None)
+        if value is not None:
+            inner[keys[-1]] = value
+    return _without_empty(table)
 
 
-def _says(text: str, wanted: dict[str, Any]) -> bool:
+def _table(text: str) -> dict[str, Any] | None:
     try:
-        found = tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return {name: value for name, value in found.items() if value != {}} == wanted
+        return _without_empty(tomllib.loads(text))
+    except _NOT_TOML:
+        return None
 
 
-def _put(lines: list[str], section: str, key: str, value: object) -> None:
-    begin, end = _extent(lines, section)
-    line = None if value is None else tomli_w.dumps({key: value}).strip()
-    for at in range(begin, end):
-        found = _KEY.match(lines[at])
-        if found is not None and found.group(1) == key:
-            lines[at : at + 1] = [] if line is None else [line + _remark(lines[at])]
-            return
-    if line is None:
-        return
-    if begin == end and not _has_section(lines, section):
-        lines += ["", f"[{section}]", line] if lines else [f"[{section}]", line]
-        return
-    while end > begin and not lines[end - 1].strip():
-        end -= 1  # The blank lines before the next section stay there.
-    lines.insert(end, line)
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table without the tables in it that hold nothing: they set nothing either."""
+    kept = {
+        key: _without_empty(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+    }
+    return {key: value for key, value in kept.items() if value != {}}
 
 
-def _has_section(lines: list[str], section: str) -> bool:
-    return any(_is_heading(line, section) for line in lines)
+# Lines ------------------------------------------------------------------------------------------
 
 
-def _is_heading(line: str, section: str) -> bool:
-    found = _HEADING.fullmatch(line)
-    return found is not None and found.group(1) == section
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A heading or a setting, and the lines on which it stands."""
+
+    start: int
+    end: int
+    section: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    """Of the setting, its section's first; none of a heading."""
 
 
-def _extent(lines: list[str], section: str) -> tuple[int, int]:
-    """Return the first line after a section's heading, and the line after its last."""
-    for at, line in enumerate(lines):
-        if _is_heading(line, section):
-            later = range(at + 1, len(lines))
-            end = next((each for each in later if _ANY_HEADING.match(lines[each])), len(lines))
-            return at + 1, end
-    return len(lines), len(lines)
+def _rewritten(body: str, changes: Sequence[tuple[tuple[str, ...], object]]) -> str | None:
+    # Not splitlines: it also parts lines where TOML does not, as at a form feed.
+    lines = [f"{line}\n" for line in body.removesuffix("\n").split("\n")] if body else []
+    try:
+        for keys, value in changes:
+            lines = _with(lines, keys, value)
+    except _NOT_TOML:
+        return None
+    return "".join(lines)
+
+
+def _with(lines: Sequence[str], keys: tuple[str, ...], value: object) -> list[str]:
+    """Return lines with a setting changed, added or, with None, taken away.
+
+    Raises:
+        ValueError: A piece of it is not TOML.
+    """
+    section, last = keys[:-1], keys[-1]
+    place = None if section else 0
+    for piece in _pieces(lines):
+        if piece.keys == keys:
+            new = [] if value is None else [_replaced(lines[piece.start : piece.end], value)]
+            return [*lines[: piece.start], *new, *lines[piece.end :]]
+        if piece.section == section:
+            place = piece.end
+    if value is None:
+        return list(lines)
+    line = f"{_key(last)} = {written_value(value)}\n"
+    if place is None:
+        gap = ["\n"] if lines else []
+        heading = f"[{'.'.join(_key(part) for part in section)}]\n"
+        return [*lines, *gap, heading, line]
+    return [*lines[:place], line, *lines[place:]]
+
+
+def _pieces(lines: Sequence[str]) -> Iterator[_Piece]:
+    """Yield what stands in a TOML text, in order.
+
+    Raises:
+        ValueError: It is not TOML.
+    """
+    section: tuple[str, ...] = ()
+    start = 0
+    while start < len(lines):
+        written = lines[start].strip()
+        if not written or written.startswith("#"):
+            start += 1
+        elif written.startswith("["):
+            section = _path(tomllib.loads(written))
+            yield _Piece(start, start + 1, section)
+            start += 1
+        else:
+            end = _end(lines, start)
+            table = tomllib.loads("".join(lines[start:end]))
+            yield _Piece(start, end, section, (*section, *_path(table)))
+            start = end
+
+
+def _end(lines: Sequence[str], start: int) -> int:
+    """Return the line after a setting, which may go over several."""
+    for end in range(start + 1, len(lines) + 1):
+        try:
+            tomllib.loads("".join(lines[start:end]))
+        except ValueError:
+            continue
+        return end
+    raise ValueError("a setting that never ends")
+
+
+def _path(table: Mapping[str, Any]) -> tuple[str, ...]:
+    keys: tuple[str, ...] = ()
+    value: object = table
+    while isinstance(value, dict) and len(value) == 1:
+        ((key, value),) = value.items()
+        keys = (*keys, key)
+    return keys
+
+
+def _replaced(lines: Sequence[str], value: object) -> str:
+    """Return the lines of a setting as one with another value and the same remark."""
+    name = lines[0].partition("=")[0].rstrip()
+    remark = _remark(lines[0]) if len(lines) == 1 else ""
+    return f"{name} = {written_value(value)}{remark}\n"
 
 
 def _remark(line: str) -> str:
-    """Return what a person wrote behind a value; nothing where it may be part of the value."""
-    _, _, rest = line.partition("=")
-    value, mark, remark = rest.partition("#")
-    if not mark or '"' in rest or "'" in rest:
-        return ""
-    return f"{' ' * (len(value) - len(value.rstrip()) or 1)}#{remark}"
+    """Return the remark at the end of a setting, with the space before it."""
+    whole = tomllib.loads(line)
+    for place, character in enumerate(line):
+        if character == "#":
+            before = line[:place]
+            try:
+                is_remark = tomllib.loads(before) == whole
+            except ValueError:
+                continue
+            if is_remark:
+                space = before[len(before.rstrip()) :] or "  "
+                return space + line[place:].rstrip()
+    return ""
+
+
+def _key(key: str) -> str:
+    return tomli_w.dumps({key: 0}).rpartition(" = ")[0]

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from ecotui import config_verbs
 from ecotui.config_file import merge
-from ecotui.config_patch import apply_fragment, edited, undo
+from ecotui.config_patch import apply_fragment, undo
 from ecotui.errors import ExitCode, UsageError
 from ecotui.paths import shipped_configs
+from ecotui.toml_edit import edited
 
 MINE = """\
 # My photos.
@@ -138,7 +139,9 @@ def test_a_link_stays_a_link_and_rights_stay_rights(config: Path, tmp_path: Path
 
 def test_marks_and_line_ends_of_other_systems_stay() -> None:
     written = "\ufeff[compute]\r\nworkers = 2\r\n"
-    assert edited(written, {"compute": {"workers": 4}}) == written.replace("2", "4")
+    assert edited(written, {"compute": {"workers": 4}}, label="mine.toml") == written.replace(
+        "2", "4"
+    )
 
 
 def test_a_preflight_s_folder_is_a_fragment_and_what_changed_is_told(
@@ -173,6 +176,5 @@ def test_what_comes_out_says_what_both_say(old: Any, new: Any) -> None:
     wanted: Any = {}
     merge(wanted, old)
     merge(wanted, new)
-    text = edited(tomli_w.dumps(old), new)
-    assert text is not None
+    text = edited(tomli_w.dumps(old), new, label="mine.toml")
     assert tomllib.loads(text) == wanted

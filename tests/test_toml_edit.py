@@ -51,9 +51,10 @@ def test_a_hash_in_a_text_is_no_remark() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "train.batch_size = 8\n",
+        "train.epochs = 8\n",
         "train = {batch_size = 8}\n",
-        '[preflight]\naccept = [\n  "a",\n]\n[train]\nbatch_size = [\n8]\n',
+        "[[train]]\nbatch_size = 8\n",
+        "train = 8\n",
     ],
 )
 def test_what_cannot_be_done_line_by_line_is_told_with_the_lines_to_write(source: str) -> None:
@@ -61,6 +62,30 @@ def test_what_cannot_be_done_line_by_line_is_told_with_the_lines_to_write(source
         edited(source, {"train": {"batch_size": 32}}, label="mine.toml")
     assert "mine.toml" in told.value.what
     assert "train.batch_size = 32" in told.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("train.batch_size = 8  # dotted\n", "train.batch_size = 32  # dotted\n"),
+        (
+            '[preflight]\naccept = [\n  "a",\n]\n[train]\nbatch_size = [\n8]\n',
+            '[preflight]\naccept = [\n  "a",\n]\n[train]\nbatch_size = 32\n',
+        ),
+        ("[train]\r\nbatch_size = 8 # a\r\n", "[train]\r\nbatch_size = 32 # a\r\n"),
+        ("\ufeff[train]\nbatch_size = 8\n", "\ufeff[train]\nbatch_size = 32\n"),
+        ("[train]\n# a\u2028b\nbatch_size = 8", "[train]\n# a\u2028b\nbatch_size = 32\n"),
+    ],
+)
+def test_dotted_keys_values_over_lines_and_any_line_ends_are_changed(
+    source: str, result: str
+) -> None:
+    assert edited(source, {"train": {"batch_size": 32}}, label="mine.toml") == result
+
+
+def test_a_value_over_several_lines_is_taken_away_whole() -> None:
+    text = edited("[a]\nb = [\n  1,\n]\nc = 2\n", {"a": {"b": None}}, label="m")
+    assert text == "[a]\nc = 2\n"
 
 
 def test_what_is_no_toml_is_told() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,8 +26,10 @@ from ecotui.engine.compute import (
     probe_capabilities,
     supports_fused,
 )
+from ecotui.engine.data.cache_choice import choose_cache, picture_cache
 from ecotui.engine.data.index import DataIndex, write_split
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
+from ecotui.engine.data.picture_cache import PictureCache
 from ecotui.engine.data.supervision import Supervision
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.emit import Emit
@@ -47,7 +50,7 @@ from ecotui.engine.optim import FUSED_CLASSES, Schedule, make_optimizer, make_sc
 from ecotui.engine.seeds import derive_seed
 from ecotui.engine.train_state import Trainable
 from ecotui.engine.waiting import while_polling
-from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced
+from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced, SplitName
 from ecotui.paths import RunDir
 from ecotui.preflight_register import ACCEPTABLE
 from ecotui.preflight_register import check_known as check_known_checks
@@ -66,6 +69,7 @@ class Parts:
         trainable: What changes while training.
         forward: The network, compiled where that was asked for.
         test_loader: None where the data has no test split.
+        cache: Of decoded pictures; None where there is none.
         supervision: Of the loaders: who is called while they wait, and when they fail.
         undecided: Settings whose number is provisional, until it is measured.
     """
@@ -84,6 +88,7 @@ class Parts:
     val_loader: EvalLoader
     test_loader: EvalLoader | None
     supervision: Supervision
+    cache: PictureCache | None
     undecided: tuple[MeasuredSetting, ...] = ()
 
     @property
@@ -139,6 +144,7 @@ class Parts:
             compute,
             self.supervision,
             self.built.spec.image_size,
+            self.cache,
         )
         steps = self.train_loader.steps_per_epoch
         self.schedule = make_schedule(self.trainable.optimizer, config.train, steps_per_epoch=steps)
@@ -198,7 +204,7 @@ def assemble(
     check_known(config.guards.silenced)
     check_known_checks(config.preflight.skip, "preflight.skip")
     check_known_checks(config.preflight.accept, "preflight.accept", ACCEPTABLE)
-    resolved = _resolve(numbered, index, built, compute)
+    resolved = _resolve(numbered, index, built, compute, emit)
     parts = _join(resolved, index, built, compute)
     parts.undecided = undecided(config)
     return parts
@@ -293,14 +299,15 @@ def _join(config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: 
         scaler=make_scaler(compute),
     )
     transforms = build_transforms(built.spec, config.augment)
+    compute = replace(compute, normalisation=transforms.normalisation)
     supervision = Supervision(
         config.guards.loader_patience_seconds, config.guards.first_batch_patience_seconds
     )
+    cache = picture_cache(config.data, index)
     train_loader, val_loader, test_loader = _loaders(
-        config, index, transforms, compute, supervision, built.spec.image_size
+        config, index, transforms, compute, supervision, built.spec.image_size, cache
     )
-    labels = index.labels[index.splits["train"]]
-    num_classes = len(index.class_names)
+    labels, num_classes = index.labels[index.splits["train"]], len(index.class_names)
     return Parts(
         config=config,
         index=index,
@@ -316,6 +323,7 @@ def _join(config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: 
         val_loader=val_loader,
         test_loader=test_loader,
         supervision=supervision,
+        cache=cache,
     )
 
 
@@ -331,49 +339,49 @@ def _loaders(
     compute: Compute,
     supervision: Supervision,
     image_size: int,
+    cache: PictureCache | None,
 ) -> tuple[TrainLoader, EvalLoader, EvalLoader | None]:
-    pin_memory = compute.device_type == "cuda"
+    data: dict[str, Any] = {
+        "workers": compute.workers,
+        "max_pixels": config.data.max_pixels,
+        "pin_memory": compute.device_type == "cuda",
+        "supervision": supervision,
+        "image_size": image_size,
+        "cache": cache,
+    }
     train_loader = TrainLoader(
         index,
         transforms.train,
         batch_size=config.train.batch_size,
         seed=config.train.seed,
         sampling=config.data.sampling,
-        workers=compute.workers,
-        max_pixels=config.data.max_pixels,
-        pin_memory=pin_memory,
-        supervision=supervision,
-        image_size=image_size,
+        **data,
     )
 
-    def evaluation(split: str) -> EvalLoader:
-        return EvalLoader(
-            index,
-            "val" if split == "val" else "test",
-            transforms.evaluate,
-            batch_size=compute.micro_batch_size,
-            workers=compute.workers,
-            max_pixels=config.data.max_pixels,
-            pin_memory=pin_memory,
-            supervision=supervision,
-            image_size=image_size,
-        )
+    def evaluation(split: SplitName) -> EvalLoader:
+        size = compute.micro_batch_size
+        return EvalLoader(index, split, transforms.evaluate, batch_size=size, **data)
 
-    test_loader = evaluation("test") if len(index.splits["test"]) else None
-    return train_loader, evaluation("val"), test_loader
+    has_test = len(index.splits["test"]) > 0
+    return train_loader, evaluation("val"), evaluation("test") if has_test else None
 
 
 def _resolve(
-    config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute
+    config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute, emit: Emit
 ) -> ResolvedConfig:
     """Return the configuration with everything that `auto` chose."""
     spec, train = built.spec, config.train
+    cache = choose_cache(config.data, index, image_size=spec.image_size, epochs=train.epochs)
+    if cache.note:
+        emit(LogWritten(severity="note", message=cache.note))
     changes = {
         "data": {
             "layout": index.layout,
             "image_size": spec.image_size,
             "interpolation": spec.interpolation,
             "crop_fraction": spec.crop_fraction,
+            "cache": cache.is_on,
+            "cache_side": cache.side,
         },
         "train": {
             "micro_batch_size": compute.micro_batch_size,

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from ecotui.config import ComputeConfig
+from ecotui.engine.normalising import PLAIN, Normalisation
 from ecotui.errors import EnvironmentFaultError
 from ecotui.resolved_config import ResolvedConfig
 
@@ -54,6 +55,7 @@ class Compute:
         workers: Processes that read photos.
         micro_batch_size: Images a forward pass.
         non_blocking: Whether copies to the device may overlap with computing.
+        normalisation: Of the model's input, done on the device.
         warnings: What a person should know about the choice, in words.
     """
 
@@ -64,6 +66,7 @@ class Compute:
     workers: int
     micro_batch_size: int
     non_blocking: bool
+    normalisation: Normalisation = PLAIN
     warnings: tuple[str, ...] = ()
 
     @property
@@ -80,11 +83,18 @@ class Compute:
         )
 
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Copy a tensor to the device; images (4 dimensions) in the chosen memory format."""
-        if self.channels_last and tensor.dim() == 4:
-            return tensor.to(
-                self.device, non_blocking=self.non_blocking, memory_format=torch.channels_last
-            )
+        """Copy a tensor to the device; images (4 dimensions) in the chosen memory format.
+
+        8-bit images are copied as they are, a quarter of the bytes, and normalised there.
+        """
+        if tensor.dim() != 4:
+            return tensor.to(self.device, non_blocking=self.non_blocking)
+        form = torch.channels_last if self.channels_last else torch.contiguous_format
+        if tensor.dtype == torch.uint8:
+            there = tensor.to(self.device, non_blocking=self.non_blocking)
+            return self.normalisation(there, form)
+        if self.channels_last:
+            return tensor.to(self.device, non_blocking=self.non_blocking, memory_format=form)
         return tensor.to(self.device, non_blocking=self.non_blocking)
 
 

@@ -11,14 +11,16 @@ import torch
 
 from ecotui import __version__
 from ecotui.engine.compute import Compute
+from ecotui.engine.data.transforms import PIXELS_VERSION
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg", "safetensors")
 
 
 def describe_environment(compute: Compute) -> dict[str, Any]:
     """Return versions, hardware and settings that can change results to the last bit."""
     return {
         "ecotui": __version__,
+        "pixels": PIXELS_VERSION,
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
         "system": platform.system(),

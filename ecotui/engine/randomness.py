@@ -9,10 +9,21 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+_is_disowned = False
+
+
+def disown_generators() -> None:
+    """Have nobody but borrowers draw from the generators of this process: a loader's worker."""
+    global _is_disowned  # noqa: PLW0603 - the generators are global as well
+    _is_disowned = True
+
 
 @contextmanager
 def borrowed_randomness(seed: int) -> Iterator[None]:
     """Seed Python's, NumPy's and torch's CPU generators for a block, then put them back.
+
+    In a process that has disowned them, nothing is put back: that takes as long as a tenth of
+    reading a photo.
 
     The putting back matters where the block runs in the training process: without
     it, augmentation would reset the stream that dropout draws from.
@@ -20,15 +31,23 @@ def borrowed_randomness(seed: int) -> Iterator[None]:
     Args:
         seed: 0 to 2^63 - 1, from `ecotui.engine.seeds.derive_seed`.
     """
+    if _is_disowned:
+        _seed(seed)
+        yield
+        return
     python_state = random.getstate()
     numpy_state = np.random.get_state()
     torch_state = torch.random.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)
-    torch.default_generator.manual_seed(seed)
+    _seed(seed)
     try:
         yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.random.set_rng_state(torch_state)
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    torch.default_generator.manual_seed(seed)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from ecotui.engine.data.dataset import fault_of, has_usable_numbers
+from ecotui.engine.data.dataset import IMAGE_DTYPES, fault_of, has_usable_numbers
 from ecotui.engine.data.loader import Batch
 
 
@@ -37,5 +35,5 @@ def _is_clean(batch: Batch, image_size: int, num_classes: int) -> bool:
         return False
     labels = labels_B.tolist()
     is_in_range = min(labels) >= 0 and max(labels) < num_classes
-    is_float = images_BCHW.dtype == torch.float32
-    return is_in_range and is_float and has_usable_numbers(images_BCHW)
+    is_known = images_BCHW.dtype in IMAGE_DTYPES
+    return is_in_range and is_known and has_usable_numbers(images_BCHW)

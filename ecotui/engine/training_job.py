@@ -21,6 +21,7 @@ from ecotui.engine.watch import Watch
 from ecotui.errors import EnvironmentFaultError, ExitCode
 from ecotui.events import ConfigChanged, RunFinished, RunStopped, SetupAdvanced
 from ecotui.paths import RunDir
+from ecotui.resolved_config import as_begun
 from ecotui.resume_settings import differences, with_settings
 from ecotui.text import visible
 
@@ -61,7 +62,7 @@ def train(
         All that is stated of a training, RunFailed excepted.
     """
     is_resumed = attempt > 1 and run.resolved.is_file()
-    config = parse_file(run.resolved if is_resumed else run.config)
+    config = as_begun(parse_file(run.resolved)) if is_resumed else parse_file(run.config)
     config = _changed(config, settings, run, emit, last_step)
     findings: list[dict[str, object]] = []
     if config.preflight.level != "off":
@@ -87,7 +88,9 @@ def train(
     watch = _watch(parts, run, control, emit)
     emit = watch
     try:
-        decision = decide(parts, lambda: control.poll(last_step), emit)
+        # What is resumed has its formats, even where its config.toml leaves them open.
+        asked = None if is_resumed else config.compute
+        decision = decide(parts, lambda: control.poll(last_step), emit, asked=asked)
         record(parts, run, findings)
         clear_leftovers(run.checkpoints)
         clear_superseded(run.checkpoints)
@@ -152,7 +155,7 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     level = config.preflight.model_copy(update={"level": "full" if is_full else "quick"})
     parts = assemble(config, index, emit, lambda: control.poll(0))
     try:
-        decision = decide(parts, lambda: control.poll(0), emit)
+        decision = decide(parts, lambda: control.poll(0), emit, asked=config.compute)
         stages = ("audit", "preflight") if is_full else ("preflight",)
         planned = ("plan",) if level.plans else ()
         emit(announce(parts).model_copy(update={"stages": (*stages, *planned)}))

@@ -86,7 +86,7 @@ def in_batch(change: Callable[[Batch], Batch]) -> Fault:
 
 def pixels(value: float, *, whole: bool = False) -> Fault:
     def change(batch: Batch) -> Batch:
-        images_BCHW = batch.images_BCHW.clone()
+        images_BCHW = batch.images_BCHW.float() / 255
         if whole:
             images_BCHW[:] = value
         else:
@@ -171,10 +171,11 @@ def marked_sample(how: Callable[[Any], Any]) -> Fault:
                 injector.step = injector.trainer.loop.step if injector.trainer else -1
                 if not marked and injector.fires():
                     marked.append(batch.sample_ids[1])
+                images_BCHW = batch.images_BCHW.float() / 255
                 for position, sample_id in enumerate(batch.sample_ids):
                     if sample_id in marked:
-                        batch.images_BCHW[position, 0, 0, 0] = MARK
-                yield batch
+                        images_BCHW[position, 0, 0, 0] = MARK
+                yield replace(batch, images_BCHW=images_BCHW) if marked else batch
 
         def look(_module: Any, inputs: Any, output: Any) -> Any:
             return how(output) if bool((inputs[0][:, 0, 0, 0] == MARK).any()) else output

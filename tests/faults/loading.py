@@ -15,16 +15,16 @@ from PIL import Image
 from ecotui.config import AugmentConfig, DataConfig
 from ecotui.engine.data import dataset
 from ecotui.engine.data.dataset import Batch
-from ecotui.engine.data.decode import decode
 from ecotui.engine.data.index import DataIndex, build_index
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
+from ecotui.engine.data.sources import Source, open_source
 from ecotui.engine.data.supervision import Rebuilt, Supervision
 from ecotui.engine.data.transforms import Transforms, build_transforms
 from ecotui.engine.input_spec import InputSpec
 
 CAP = 1_000_000
 CLASSES = ("cat", "dog", "owl")
-Decode = Callable[..., Image.Image]
+Opening = Callable[..., Source]
 
 
 def make_photos(root: Path, per_class: int) -> Path:
@@ -124,16 +124,16 @@ def zombies() -> list[str]:
     return found
 
 
-def at_file(name: str, act: Callable[[], object]) -> Decode:
-    """Return a `decode` that does something first where it comes to one file."""
+def at_file(name: str, act: Callable[[], object]) -> Opening:
+    """Return an `open_source` that does something first where it comes to one file."""
 
-    def acting(path: Path, *, max_pixels: int) -> Image.Image:
+    def acting(path: Path, *, max_pixels: int) -> Source:
         if not name or path.name == name:
             act()
-        return decode(path, max_pixels=max_pixels)
+        return open_source(path, max_pixels=max_pixels)
 
     return acting
 
 
-DECODE = (dataset, "decode")
-"""Where the data set finds its decoder, for monkeypatch."""
+DECODE = (dataset, "open_source")
+"""Where the data set finds what opens and decodes a photo, for monkeypatch."""

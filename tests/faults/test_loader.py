@@ -191,10 +191,10 @@ def test_a_photo_that_is_never_read_to_the_end_is_set_aside_by_name(
     act = at_file(index.path_of(sample_id).name, lambda: time.sleep(1e6))
 
     def stuck(path: Path, *, max_pixels: int) -> Any:
-        decoder = act if path == index.path_of(sample_id) else DECODE[0].__dict__["decode_plainly"]
+        decoder = act if path == index.path_of(sample_id) else DECODE[0].__dict__["open_plainly"]
         return decoder(path, max_pixels=max_pixels)
 
-    monkeypatch.setattr(DECODE[0], "decode_plainly", DECODE[0].decode, raising=False)
+    monkeypatch.setattr(DECODE[0], "open_plainly", DECODE[0].open_source, raising=False)
     if kind == "train":
         want = list(train_loader(index, transforms, 0).epoch(1))
     else:
@@ -327,12 +327,12 @@ from ecotui.engine.data.dataset import PhotoDataset, collate
 from tests.faults import loading
 
 index = loading.read_index(Path(sys.argv[1]))
-transforms = loading.make_transforms(256)
+transforms = loading.make_transforms(512)
 plain = loading.digests(loading.train_loader(index, transforms, 0).epoch(1))
 watched = loading.Watched()
 loader = loading.train_loader(index, transforms, 2, watched)
 batches = list(loader.epoch(1))
-held = sum(batch.images_BCHW.numel() * 4 for batch in batches)
+held = sum(batch.images_BCHW.numel() for batch in batches)
 print(held > 2 * 8e6, loading.digests(batches) == plain, len(watched.rebuilt))
 del batches
 loader.close()

@@ -15,7 +15,7 @@ from ecotui.config_file import parse_file
 from ecotui.engine import checkpoint
 from ecotui.engine.audit.previews import small_picture
 from ecotui.engine.data.decode import decode
-from ecotui.engine.data.transforms import Transform, build_transforms
+from ecotui.engine.data.transforms import build_transforms
 from ecotui.engine.model import BuiltModel, build_model, preset_of
 from ecotui.engine.published import cached
 from ecotui.errors import UsageError
@@ -39,7 +39,7 @@ class Backbone:
     def __init__(self, built: BuiltModel, name: str) -> None:
         self.name = name
         self._network = built.network.eval()
-        self._transform: Transform = build_transforms(built.spec, AugmentConfig()).evaluate
+        self._transforms = build_transforms(built.spec, AugmentConfig())
 
     @torch.inference_mode()
     def features(
@@ -56,10 +56,14 @@ class Backbone:
         for start in range(0, len(paths), _AT_ONCE):
             poll()
             images = [
-                self._transform(decode(path, max_pixels=max_pixels))
+                self._transforms.evaluate(decode(path, max_pixels=max_pixels))
                 for path in paths[start : start + _AT_ONCE]
             ]
-            found.append(_before_classifier(self._network, torch.stack(images)).float())
+            found.append(
+                _before_classifier(
+                    self._network, self._transforms.normalisation(torch.stack(images))
+                ).float()
+            )
         return torch.cat(found)
 
 

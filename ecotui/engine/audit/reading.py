@@ -19,16 +19,16 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from ecotui.engine.audit.jpeg_structure import (
+from ecotui.engine.audit.looks import LONG_SIDE, Greys
+from ecotui.engine.audit.records import Outcome, Trait
+from ecotui.engine.audit.unsupported import named_content
+from ecotui.engine.data.decode import DecodeError, Photo, open_regular, read_photo, read_size
+from ecotui.engine.data.jpeg_structure import (
     START,
     JpegStructure,
     bytes_after_end,
     read_structure,
 )
-from ecotui.engine.audit.looks import LONG_SIDE, Greys
-from ecotui.engine.audit.records import Outcome, Trait
-from ecotui.engine.audit.unsupported import named_content
-from ecotui.engine.data.decode import DecodeError, Photo, open_regular, read_photo, read_size
 from ecotui.text import visible
 
 MAX_WHOLE_BYTES = 67_108_864

@@ -102,7 +102,7 @@ class _Probe:
     """One draw of the training transform, repeated on made pictures."""
 
     def __init__(self, material: Material, draw: int) -> None:
-        self._transform = material.parts.transforms.train
+        self._material = material
         self._seed = derive_seed(material.parts.config.train.seed, "strength", draw)
         black, white = self._come_out(_flat(0)), self._come_out(_flat(255))
         is_shown = (white - black).abs().amax(dim=0) > _SEEN / max(material.parts.built.spec.std)
@@ -136,7 +136,7 @@ class _Probe:
 
     def _come_out(self, picture: Image.Image) -> torch.Tensor:
         with borrowed_randomness(self._seed):
-            return self._transform(picture)
+            return self._material.as_input(self._material.parts.transforms.train(picture))
 
 
 def _flat(grey: int) -> Image.Image:
@@ -170,7 +170,7 @@ def _contrast_fraction(material: Material) -> float | None:
         photo = material.photo(sample.sample_id)
         if photo is None:
             continue
-        before = float(evaluate(photo).std())
+        before = float(material.as_input(evaluate(photo)).std())
         if before * max(material.parts.built.spec.std) > _SEEN / 2:
-            shares.append(float(sample.image_CHW.std()) / before)
+            shares.append(float(material.as_input(sample.image_CHW).std()) / before)
     return median(shares) if shares else None

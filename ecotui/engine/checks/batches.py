@@ -12,7 +12,7 @@ import torch
 
 from ecotui.engine.checks.finding import Finding, failed, noted, passed, warned
 from ecotui.engine.checks.material import EPOCH, Material, attended
-from ecotui.engine.data.dataset import Batch, Item, Sample
+from ecotui.engine.data.dataset import IMAGE_DTYPES, Batch, Item, Sample
 from ecotui.engine.data.supervision import LoaderFaultError
 from ecotui.events import SplitName
 from ecotui.text import counted, visible
@@ -100,8 +100,10 @@ def _fault(material: Material, split: SplitName, batch: Batch) -> Finding | None
             "photos that can be decoded",
             "look at the files; --set preflight.level=full looks at every one",
         )
-    forms = (tuple(batch.images_BCHW.shape), batch.images_BCHW.dtype, batch.labels_B.dtype)
-    wanted = ((count, 3, size, size), torch.float32, torch.int64)
+    images_BCHW = batch.images_BCHW
+    own = images_BCHW.dtype if images_BCHW.dtype in IMAGE_DTYPES else torch.uint8
+    forms = (tuple(images_BCHW.shape), images_BCHW.dtype, batch.labels_B.dtype)
+    wanted = ((count, 3, size, size), own, torch.int64)
     if forms != wanted or len(batch.sample_ids) != count:
         return failed(
             "loader",

@@ -38,13 +38,14 @@ def check_channel_order(material: Material) -> list[Finding]:
     seed = config.train.seed
 
     def evaluated(picture: Image.Image) -> torch.Tensor:
-        return transforms.evaluate(picture).mean(dim=(1, 2))
+        return material.as_input(transforms.evaluate(picture)).mean(dim=(1, 2))
 
     def augmented(picture: Image.Image) -> torch.Tensor:
         draws = []
         for draw in range(NUM_DRAWS):
             with borrowed_randomness(derive_seed(seed, "colours", draw)):
-                draws.append(transforms.train(picture.copy()).mean(dim=(1, 2)))
+                image_CHW = material.as_input(transforms.train(picture.copy()))
+                draws.append(image_CHW.mean(dim=(1, 2)))
         return torch.stack(draws).median(dim=0).values
 
     tried: list[tuple[str, Response]] = [("evaluation", evaluated)]
@@ -127,7 +128,9 @@ def _measured(
     greys_G = torch.tensor(GREYS, dtype=torch.float64) / 255
     became_GC = torch.stack(
         [
-            transform(Image.new("RGB", (_SIDE, _SIDE), (grey, grey, grey))).mean(dim=(1, 2))
+            material.as_input(transform(Image.new("RGB", (_SIDE, _SIDE), (grey, grey, grey)))).mean(
+                dim=(1, 2)
+            )
             for grey in GREYS
         ]
     ).double()

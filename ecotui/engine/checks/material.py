@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ecotui.config import PreflightConfig
@@ -88,6 +89,7 @@ class Material:
             self.transform_of(split),
             seed=self.parts.config.train.seed if split == "train" else 0,
             max_pixels=self.parts.config.data.max_pixels,
+            cache=self.parts.cache,
         )
         dataset.patience_seconds = self.patience_seconds
         return dataset
@@ -96,6 +98,10 @@ class Material:
     def patience_seconds(self) -> float:
         """How long a photo may take to come: ten of them that never do still leave time."""
         return min(PHOTO_SECONDS, max(1.0, 0.05 * self.budget.seconds))
+
+    def as_input(self, image_CHW: torch.Tensor) -> torch.Tensor:
+        """Return what the model gets of an image that a transform made: float32, normalised."""
+        return self.parts.transforms.normalisation(image_CHW)
 
     def name(self, sample_id: int) -> str:
         """Return the path of a photo, fit to be shown."""

@@ -41,12 +41,14 @@ def as_picture(image_CHW: torch.Tensor, spec: InputSpec) -> Image.Image:
     """Return a sample as a picture of at most 128 pixels, the normalisation undone.
 
     Args:
-        image_CHW: Float32, normalised, [3, S, S].
+        image_CHW: uint8, or float32, normalised, [3, S, S].
         spec: Whose mean and deviation were applied.
     """
-    mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
-    pixels_CHW = (image_CHW * std + mean).nan_to_num(0.0).clamp(0, 1)
-    pixels_HWC = (pixels_CHW * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    if image_CHW.dtype != torch.uint8:
+        mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
+        pixels_CHW = (image_CHW * std + mean).nan_to_num(0.0).clamp(0, 1)
+        image_CHW = (pixels_CHW * 255).round().to(torch.uint8)
+    pixels_HWC = image_CHW.permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(pixels_HWC))
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     return picture

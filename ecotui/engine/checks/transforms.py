@@ -89,15 +89,15 @@ def check_output(material: Material) -> list[Finding]:
     mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
     low, high = (0 - mean) / std - RANGE_TOLERANCE, (1 - mean) / std + RANGE_TOLERANCE
     for sample in material.all_samples:
-        found = _fault(sample.image_CHW, low, high)
+        found = _fault(material.as_input(sample.image_CHW), low, high)
         if found:
             what, expected = found
             name = material.name(sample.sample_id)
             return [
                 failed("transform_output", f"{name} becomes {what}", expected, BROKEN_INSTALLATION)
             ]
-    lows = [float(sample.image_CHW.min()) for sample in material.all_samples]
-    highs = [float(sample.image_CHW.max()) for sample in material.all_samples]
+    images = [material.as_input(sample.image_CHW) for sample in material.all_samples]
+    lows, highs = ([float(image.aminmax()[end]) for image in images] for end in (0, 1))
     return [
         passed(
             "transform_output",

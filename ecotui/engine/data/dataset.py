@@ -10,17 +10,21 @@ import torch
 from torch.utils.data import Dataset
 
 from ecotui.engine.data.arrival import reading_seconds
-from ecotui.engine.data.decode import DecodeError, decode
+from ecotui.engine.data.decode import DecodeError
 from ecotui.engine.data.index import DataIndex
+from ecotui.engine.data.picture_cache import PictureCache
 from ecotui.engine.data.sampler import Key
 from ecotui.engine.data.shuffle import shuffled
-from ecotui.engine.data.transforms import Transform
+from ecotui.engine.data.sources import Source, open_source
+from ecotui.engine.data.transforms import EvaluationTransform, TrainTransform, Transform
 from ecotui.engine.randomness import borrowed_randomness
 from ecotui.engine.seeds import derive_seed
 from ecotui.text import visible
 
 _MAX_REPLACEMENTS = 8
 """Samples that are tried in the place of one; where all fail, the data set is what is broken."""
+
+IMAGE_DTYPES = (torch.uint8, torch.float32)
 
 _MAX_MEAN = 1e6
 """Magnitude of an image's mean; normalised ones have a mean of a few units at most."""
@@ -33,7 +37,7 @@ class Sample:
     Attributes:
         sample_id: See `DataIndex`.
         label: Class of the sample.
-        image_CHW: float32, normalised.
+        image_CHW: uint8, or float32, normalised.
     """
 
     sample_id: int
@@ -59,7 +63,8 @@ class Batch:
     """What the model sees at once.
 
     Attributes:
-        images_BCHW: float32, normalised; `[0, 3, 0, 0]` when every sample failed.
+        images_BCHW: uint8, to be normalised on the device (`Compute.to_device`), or float32,
+            normalised; `[0, 3, 0, 0]` when every sample failed.
         labels_B: int64, the class of each image.
         sample_ids: Of each image, in order.
         failures: Samples that were to be in the batch and are not.
@@ -115,6 +120,7 @@ class PhotoDataset(Dataset[Item]):
             place, so that batches keep their size. Not in evaluations.
         image_size: Side of what the transform makes, pixels; None: what it makes is given as it
             is, to whoever looks into it.
+        cache: Of decoded pictures; None: photos are decoded each time.
     """
 
     def __init__(
@@ -126,6 +132,7 @@ class PhotoDataset(Dataset[Item]):
         max_pixels: int,
         replaces: bool = False,
         image_size: int | None = None,
+        cache: PictureCache | None = None,
     ) -> None:
         self._index = index
         self._transform = transform
@@ -133,6 +140,7 @@ class PhotoDataset(Dataset[Item]):
         self._max_pixels = max_pixels
         self._replaces = replaces
         self._image_size = image_size
+        self._cache = cache
         self._left_out: dict[int, str] = {}
         self.patience_seconds: float | None = None
         """How long a file may take to come, where nobody watches over this process; None: as long
@@ -193,9 +201,9 @@ class PhotoDataset(Dataset[Item]):
         if patience is not None and reading_seconds(path, patience) is None:
             return Failure(sample_id, f"reading it did not end within {patience:.0f} s")
         try:
-            image = decode(path, max_pixels=self._max_pixels)
+            source = self._opened(sample_id)
             with borrowed_randomness(derive_seed(self._seed, "augment", epoch, *place)):
-                image_CHW = self._transform(image)
+                image_CHW = self._made(source)
         except DecodeError as error:
             return Failure(sample_id, error.reason)
         except Exception as error:
@@ -204,6 +212,17 @@ class PhotoDataset(Dataset[Item]):
         if self._image_size is not None and (fault := fault_of(image_CHW, self._image_size)):
             return Failure(sample_id, fault)
         return Sample(sample_id, int(self._index.labels[sample_id]), image_CHW)
+
+    def _opened(self, sample_id: int) -> Source:
+        path = self._index.path_of(sample_id)
+        if self._cache is not None:
+            return self._cache.open(sample_id, path)
+        return open_source(path, max_pixels=self._max_pixels)
+
+    def _made(self, source: Source) -> torch.Tensor:
+        if isinstance(self._transform, TrainTransform | EvaluationTransform):
+            return self._transform.of(source)
+        return self._transform(source.pixels(1.0).upright_image())
 
 
 def fault_of(image_CHW: torch.Tensor, image_size: int) -> str:
@@ -216,15 +235,15 @@ def fault_of(image_CHW: torch.Tensor, image_size: int) -> str:
     shape = tuple(image_CHW.shape)
     if shape != (3, image_size, image_size):
         return f"its shape is {shape} after the transforms, not {(3, image_size, image_size)}"
-    if image_CHW.dtype != torch.float32:
-        return f"it is {image_CHW.dtype} after the transforms, not torch.float32"
+    if image_CHW.dtype not in IMAGE_DTYPES:
+        return f"it is {image_CHW.dtype} after the transforms, not torch.uint8"
     if not has_usable_numbers(image_CHW):
         return "its numbers are not finite, or out of all proportion, after the transforms"
     return ""
 
 
 def has_usable_numbers(images: torch.Tensor) -> bool:
-    """Say whether normalised images can be computed with.
+    """Say whether images can be computed with, normalised ones or those that are yet to be.
 
     By their sum, which NaN, infinity and what overflows later pass through: ten times
     faster than a look at each number.
@@ -232,6 +251,8 @@ def has_usable_numbers(images: torch.Tensor) -> bool:
     Args:
         images: One or several.
     """
+    if images.dtype == torch.uint8:
+        return True
     return abs(float(images.sum())) <= _MAX_MEAN * images.numel()
 
 
@@ -249,7 +270,7 @@ def collate(items: Sequence[Item]) -> Batch:
     ]
     images = [sample.image_CHW for sample in samples]
     return Batch(
-        images_BCHW=torch.stack(images) if images else torch.empty(0, 3, 0, 0),
+        images_BCHW=torch.stack(images) if images else torch.empty(0, 3, 0, 0, dtype=torch.uint8),
         labels_B=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
         sample_ids=tuple(sample.sample_id for sample in samples),
         failures=tuple(failures),

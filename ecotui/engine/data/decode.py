@@ -29,7 +29,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Pillow's decoders that are let near a file."""
 
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -120,7 +120,7 @@ def read_photo(path: Path, *, max_pixels: int) -> Photo:
         image.load()
         orientation = _orientation(image)
         colours = _rgb(image)
-        turn = _UPRIGHT.get(orientation)
+        turn = UPRIGHT.get(orientation)
         return Photo(
             image=colours if turn is None else colours.transpose(turn),
             format=image.format or "",

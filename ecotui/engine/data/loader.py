@@ -20,6 +20,7 @@ from ecotui.engine.data.dataset import (
     collate,
 )
 from ecotui.engine.data.index import DataIndex
+from ecotui.engine.data.picture_cache import PictureCache
 from ecotui.engine.data.sampler import BatchesInOrder, EpochSampler, Sampling
 from ecotui.engine.data.supervision import Supervision
 from ecotui.engine.data.supply import Supply
@@ -44,6 +45,7 @@ class TrainLoader:
         supervision: Patience with the workers, and who is told of them; one for all
             loaders of a run.
         image_size: Side of what the transform makes, pixels; None: it is not looked at.
+        cache: Of decoded pictures; None: photos are decoded each time.
     """
 
     def __init__(  # noqa: PLR0913
@@ -59,6 +61,7 @@ class TrainLoader:
         pin_memory: bool = False,
         supervision: Supervision | None = None,
         image_size: int | None = None,
+        cache: PictureCache | None = None,
     ) -> None:
         self._sampler = EpochSampler(
             index.splits["train"], index.labels, batch_size=batch_size, seed=seed, sampling=sampling
@@ -70,6 +73,7 @@ class TrainLoader:
             max_pixels=max_pixels,
             replaces=True,
             image_size=image_size,
+            cache=cache,
         )
         self._supply = Supply(
             self._dataset,
@@ -150,6 +154,7 @@ class EvalLoader:
         supervision: Patience with the workers, and who is told of them; one for all
             loaders of a run.
         image_size: Side of what the transform makes, pixels; None: it is not looked at.
+        cache: Of decoded pictures; None: photos are decoded each time.
     """
 
     def __init__(  # noqa: PLR0913
@@ -164,11 +169,19 @@ class EvalLoader:
         pin_memory: bool = False,
         supervision: Supervision | None = None,
         image_size: int | None = None,
+        cache: PictureCache | None = None,
     ) -> None:
         self._batches = BatchesInOrder(index.splits[split], batch_size)
         self.num_images = len(index.splits[split])
         self._supply = Supply(
-            PhotoDataset(index, transform, seed=0, max_pixels=max_pixels, image_size=image_size),
+            PhotoDataset(
+                index,
+                transform,
+                seed=0,
+                max_pixels=max_pixels,
+                image_size=image_size,
+                cache=cache,
+            ),
             workers,
             supervision or Supervision(),
             pin_memory=pin_memory,

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import torch
 
+_BYTES = {torch.uint8: 1, torch.float32: 4}
+
 
 def create() -> int:
     """Return the descriptor of an empty one, closed in programs that this process starts.
@@ -37,14 +39,14 @@ def store(image: torch.Tensor) -> int:
     first touch of a mapped page kills.
 
     Args:
-        image: float32.
+        image: uint8 or float32.
 
     Raises:
         OSError: No room, or too many open files.
         TypeError: The tensor holds other numbers.
     """
-    if image.dtype != torch.float32:
-        raise TypeError(f"images of {image.dtype} in place of torch.float32")
+    if image.dtype not in _BYTES:
+        raise TypeError(f"images of {image.dtype} in place of torch.uint8")
     left = image.contiguous().numpy().data.cast("B")
     descriptor = create()
     try:
@@ -56,14 +58,15 @@ def store(image: torch.Tensor) -> int:
     return descriptor
 
 
-def load(descriptor: int, shape: Sequence[int]) -> torch.Tensor:
-    """Return the float32 tensor whose bytes a memory file holds, without copying them.
+def load(descriptor: int, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """Return the tensor whose bytes a memory file holds, without copying them.
 
     The descriptor may be closed afterwards; the memory goes with the tensor.
 
     Args:
         descriptor: From `store`.
         shape: Of the tensor; at least one number in all.
+        dtype: uint8 or float32.
 
     Raises:
         OSError: It cannot be mapped.
@@ -72,8 +75,8 @@ def load(descriptor: int, shape: Sequence[int]) -> torch.Tensor:
     count = 1
     for side in shape:
         count *= side
-    mapped = _mapped(descriptor, 4 * count)
-    return torch.frombuffer(mapped, dtype=torch.float32).reshape(tuple(shape))
+    mapped = _mapped(descriptor, _BYTES[dtype] * count)
+    return torch.frombuffer(mapped, dtype=dtype).reshape(tuple(shape))
 
 
 def _mapped(descriptor: int, num_bytes: int) -> mmap.mmap:

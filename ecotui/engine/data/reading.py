@@ -143,6 +143,7 @@ def _answer(channel: Channel, reader: Reader, asked: Record) -> None:
 def _described(batch: Batch) -> Record:
     return {
         "shape": list(batch.images_BCHW.shape),
+        "is_float": batch.images_BCHW.dtype == torch.float32,
         "labels": batch.labels_B.tolist(),
         "ids": list(batch.sample_ids),
         "replaced": batch.num_replaced,
@@ -161,7 +162,11 @@ def received(record: Record, descriptor: int | None) -> Batch:
         OSError: The memory cannot be mapped.
     """
     shape = record["shape"]
-    images = torch.empty(shape) if descriptor is None else memory_file.load(descriptor, shape)
+    dtype = torch.float32 if record["is_float"] else torch.uint8
+    if descriptor is None:
+        images = torch.empty(shape, dtype=dtype)
+    else:
+        images = memory_file.load(descriptor, shape, dtype)
     return Batch(
         images_BCHW=images,
         labels_B=torch.tensor(record["labels"], dtype=torch.int64),

@@ -1,24 +1,35 @@
-"""Photos become model inputs: timm's transforms, sized by the one input specification."""
+"""Photos become model inputs: timm's augmentation and evaluation, on 8-bit pixels.
+
+Which part of a photo is looked at is chosen first, from its size: no more of it is decoded than
+that takes. Normalisation comes later, for a whole batch.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from PIL import Image
 from timm.data import create_transform
-from torchvision.transforms import Compose
 
 from ecotui.config import AugmentConfig
+from ecotui.engine.data.colours import ColourJitter, Erasing
+from ecotui.engine.data.framing import Frame, middle_frame, random_frame
+from ecotui.engine.data.sources import Decoded, Source
 from ecotui.engine.input_spec import InputSpec
+from ecotui.engine.normalising import Normalisation, Triple
 from ecotui.engine.randomness import borrowed_randomness
 from ecotui.errors import UsageError
 from ecotui.text import visible
 
 Transform = Callable[[Image.Image], torch.Tensor]
-"""RGB photo to normalised float32 tensor `[3, image_size, image_size]`."""
+"""RGB photo to uint8 tensor `[3, image_size, image_size]`; float32 is taken for normalised."""
+
+PIXELS_VERSION = 2
+"""Of how files become pixels. A run that began with another one goes on, not to the last bit."""
 
 _LONGEST_ASPECT = 8
 """A photo longer than this is trimmed before evaluation's resize, which looks at its middle."""
@@ -29,10 +40,15 @@ _LARGEST_FLOOR = 64
 
 @dataclass(frozen=True, slots=True)
 class Transforms:
-    """What is done to a photo, for training (random) and for evaluation (not)."""
+    """What is done to a photo, for training (random) and for evaluation (not).
+
+    Attributes:
+        normalisation: What is done to both later, for a whole batch.
+    """
 
     train: Transform
     evaluate: Transform
+    normalisation: Normalisation
 
 
 def build_transforms(spec: InputSpec, augment: AugmentConfig) -> Transforms:
@@ -47,28 +63,124 @@ def build_transforms(spec: InputSpec, augment: AugmentConfig) -> Transforms:
     """
     scale = (max(augment.scale[0], _SMALLEST_AREA), max(augment.scale[1], _SMALLEST_AREA))
     try:
-        train = create_transform(
-            **_shared(spec),
-            is_training=True,
-            scale=scale,
-            ratio=augment.ratio,
-            hflip=augment.horizontal_flip,
-            vflip=augment.vertical_flip,
-            color_jitter=augment.color_jitter or None,
-            auto_augment=augment.auto_augment,
-            re_prob=augment.random_erasing,
-        )
-        transforms = Transforms(
-            train=Compose([AtLeast(_smallest_side(scale, augment.ratio)), train]),
-            evaluate=Compose([Trimmed(_LONGEST_ASPECT), create_transform(**_shared(spec))]),
-        )
+        policy = None if augment.auto_augment is None else _policy(spec, augment)
         with borrowed_randomness(0):
-            transforms.train(Image.new("RGB", (8, 8), "grey"))
+            if policy is not None:
+                policy(Image.new("RGB", (8, 8), "grey"))
     except Exception as error:
-        if augment.auto_augment is None:
-            raise
-        raise _bad_policy(augment.auto_augment, error) from None
-    return transforms
+        raise _bad_policy(augment.auto_augment or "", error) from None
+    return Transforms(
+        train=TrainTransform(spec, augment, scale, policy),
+        evaluate=EvaluationTransform(spec),
+        normalisation=Normalisation(_triple(spec.mean), _triple(spec.std)),
+    )
+
+
+class TrainTransform:
+    """A random part of a photo, flipped and changed at random.
+
+    Args:
+        spec: Of the model's input.
+        augment: Strength of the augmentation.
+        scale: Smallest and largest share of the area that a part takes.
+        policy: timm's, in the place of the colour jitter.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        augment: AugmentConfig,
+        scale: tuple[float, float],
+        policy: Callable[[Image.Image], Image.Image] | None,
+    ) -> None:
+        self._spec, self._augment, self._scale, self._policy = spec, augment, scale, policy
+        self._shortest = _smallest_side(scale, augment.ratio)
+        strength = 0.0 if policy is not None else augment.color_jitter
+        self._jitter = ColourJitter(strength) if strength else None
+        mean = tuple(min(255, round(255 * value)) for value in spec.mean)
+        self._erasing = Erasing(augment.random_erasing, (mean[0], mean[1], mean[2]))
+
+    def __call__(self, photo: Image.Image) -> torch.Tensor:
+        """Return a photo's part, uint8 `[3, S, S]`."""
+        return self.of(Decoded(photo))
+
+    def of(self, source: Source) -> torch.Tensor:
+        """Return the same of a photo that is not decoded yet.
+
+        Raises:
+            DecodeError: It cannot be.
+        """
+        augment = self._augment
+        if min(source.size) < self._shortest:
+            whole = source.pixels(1.0).upright_image()
+            source = Decoded(AtLeast(self._shortest)(whole))
+        frame = random_frame(source.size, self._scale, augment.ratio)
+        image_CHW = _cut(source, frame, self._spec)
+        if _happens(augment.horizontal_flip):
+            image_CHW = image_CHW.flip(2)
+        if _happens(augment.vertical_flip):
+            image_CHW = image_CHW.flip(1)
+        if self._policy is not None:
+            image_CHW = _through(self._policy, image_CHW)
+        if self._jitter is not None:
+            image_CHW = self._jitter(image_CHW)
+        return self._erasing(image_CHW)
+
+
+class EvaluationTransform:
+    """The middle of a photo; the pixels that timm's evaluation makes of it, but for rounding.
+
+    Args:
+        spec: Of the model's input.
+    """
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+
+    def __call__(self, photo: Image.Image) -> torch.Tensor:
+        """Return a photo's middle, uint8 `[3, S, S]`."""
+        return self.of(Decoded(photo))
+
+    def of(self, source: Source) -> torch.Tensor:
+        """Return the same of a photo that is not decoded yet.
+
+        Raises:
+            DecodeError: It cannot be.
+        """
+        side = self._spec.image_size
+        resized = math.floor(side / self._spec.crop_fraction)
+        frame = middle_frame(source.size, resized=resized, side=side, longest=_LONGEST_ASPECT)
+        return _cut(source, frame, self._spec)
+
+
+def _cut(source: Source, frame: Frame, spec: InputSpec) -> torch.Tensor:
+    # Which pixels `nearest` takes is not to depend on how a photo is decoded.
+    factor = 1.0 if spec.interpolation == "nearest" else frame.shortest / spec.image_size
+    return source.pixels(factor).cut(frame, spec.image_size, spec.interpolation)
+
+
+def _happens(probability: float) -> bool:
+    return probability > 0.0 and float(torch.rand(1)) < probability
+
+
+def _policy(spec: InputSpec, augment: AugmentConfig) -> Callable[[Image.Image], Image.Image]:
+    """Return what timm makes of a policy string, with the colour jitter that some come with."""
+    stages = create_transform(
+        (3, spec.image_size, spec.image_size),
+        is_training=True,
+        interpolation=spec.interpolation,
+        mean=spec.mean,
+        color_jitter=augment.color_jitter or None,
+        auto_augment=augment.auto_augment,
+        separate=True,
+    )
+    policy: Callable[[Image.Image], Image.Image] = stages[1]
+    return policy
+
+
+def _through(policy: Callable[[Image.Image], Image.Image], image_CHW: torch.Tensor) -> torch.Tensor:
+    image = Image.fromarray(np.ascontiguousarray(image_CHW.permute(1, 2, 0).numpy()))
+    return torch.from_numpy(np.array(policy(image))).permute(2, 0, 1).contiguous()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +201,10 @@ class AtLeast:
         return image if size == image.size else image.resize(size)
 
 
-@dataclass(frozen=True, slots=True)
-class Trimmed:
-    """Cuts the ends off a very long photo.
-
-    Resizing a strip by its shorter side makes gigapixels, of which the centre crop
-    that follows keeps one square.
-
-    Attributes:
-        aspect: Longest side to come out, in shorter sides.
-    """
-
-    aspect: int
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """Return the image, or the middle of it."""
-        longest = min(image.size) * self.aspect
-        width, height = min(image.width, longest), min(image.height, longest)
-        if (width, height) == image.size:
-            return image
-        left, top = (image.width - width) // 2, (image.height - height) // 2
-        return image.crop((left, top, left + width, top + height))
-
-
-def _shared(spec: InputSpec) -> dict[str, object]:
-    return {
-        "input_size": (3, spec.image_size, spec.image_size),
-        "interpolation": spec.interpolation,
-        "mean": spec.mean,
-        "std": spec.std,
-        "crop_pct": spec.crop_fraction,
-        "use_prefetcher": False,
-    }
+def _triple(values: Sequence[float]) -> Triple:
+    """Return three numbers as a tuple: a configuration that was read from JSON has lists."""
+    first, second, third = values
+    return first, second, third
 
 
 def _smallest_side(scale: tuple[float, float], ratio: tuple[float, float]) -> int:

@@ -15,6 +15,8 @@ from typing import Literal
 
 import torch
 
+from ecotui.engine.randomness import disown_generators
+
 STACKS_SIGNAL = signal.SIGUSR2
 """Makes a worker write the stacks of its threads to stderr, which is engine.log."""
 
@@ -44,6 +46,7 @@ def prepare_worker(engine_pid: int) -> None:
         engine_pid: Of the process that starts workers.
     """
     torch.set_num_threads(1)
+    disown_generators()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -41,6 +41,7 @@ def images_per_second_alone(parts: Parts, budget: Budget, *, most: int) -> float
         parts.transforms.train,
         seed=parts.config.train.seed,
         max_pixels=parts.config.data.max_pixels,
+        cache=parts.cache,
     )
     seconds, count = 0.0, -1  # the first pays for what is loaded when it is needed
     for sample_id in [int(chosen[0]), *chosen.tolist()]:
@@ -109,4 +110,5 @@ def trial_loader(parts: Parts, workers: int, poll: Callable[[], None]) -> TrainL
         workers=workers,
         max_pixels=parts.config.data.max_pixels,
         supervision=supervision,
+        cache=parts.cache,
     )

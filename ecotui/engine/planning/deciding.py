@@ -1,4 +1,4 @@
-"""Batch size and learning rate of a new run, where its configuration leaves them to a measurement.
+"""What a new run's configuration leaves to a measurement: format, batch size, learning rate.
 
 The choice is written into `resolved.toml`, from which a later attempt and a
 repetition take it: no number is measured twice.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from ecotui.config import DEFAULT_BATCH_SIZE
+from ecotui.config import DEFAULT_BATCH_SIZE, ComputeConfig
 from ecotui.engine.assembly import Parts
 from ecotui.engine.changes import changed
 from ecotui.engine.emit import Emit, span
@@ -18,6 +18,7 @@ from ecotui.engine.planning.budget import Budget
 from ecotui.engine.planning.data_path import images_per_second_alone
 from ecotui.engine.planning.exploring import Exploration, Explorer
 from ecotui.engine.planning.fitting import Trial, fastest, memory_line
+from ecotui.engine.planning.formats import Wish, choose_formats, open_formats
 from ecotui.engine.planning.memory import release_freed, room_on
 from ecotui.engine.planning.range_test import MOST_STEPS, run_range_test, suggested_rate
 from ecotui.engine.planning.rehearsal import Rehearsal
@@ -60,7 +61,9 @@ class Decision:
     seconds: float = 0.0
 
 
-def decide(parts: Parts, poll: Callable[[], None], emit: Emit) -> Decision:
+def decide(
+    parts: Parts, poll: Callable[[], None], emit: Emit, *, asked: ComputeConfig | None = None
+) -> Decision:
     """Choose what the configuration leaves open, and put it into the parts of the run.
 
     Weights, generators and all else are the same afterwards, to the last bit: a run with
@@ -70,27 +73,48 @@ def decide(parts: Parts, poll: Callable[[], None], emit: Emit) -> Decision:
         parts: Of a new run. Configuration, loaders and schedule are exchanged.
         poll: Called between steps; what it raises ends the measuring.
         emit: Where the facts go.
+        asked: The request of a new run, with the formats that are left to be measured.
 
     Emits:
         StageStarted, StageAdvanced, StageFinished, LogWritten; nothing where all is given.
     """
     decision = Decision()
-    if not parts.undecided:
-        return decision
     budget = Budget(DECIDING_SHARE * parts.config.preflight.budget_seconds, poll)
-    with span(emit, "choose", total=0, unit="trials") as stage:
-        if "batch_size" in parts.undecided:
-            has_more = "learning_rate" in parts.undecided
-            share = budget.part(BATCH_SHARE) if has_more else budget
-            _decide_batch_size(parts, share, decision, stage.advance)
-        if "learning_rate" in parts.undecided:
-            _decide_learning_rate(parts, budget, decision)
-            stage.advance()
-    parts.undecided = ()
+    wish = None if asked is None else _open_formats(parts, asked)
+    if wish is not None and wish.known is not None:
+        decision.notes.append(choose_formats(parts, wish, budget))
+        wish = None
+    if parts.undecided or wish is not None:
+        with span(emit, "choose", total=0, unit="trials") as stage:
+            if wish is not None:
+                decision.notes.append(choose_formats(parts, wish, budget, stage.advance))
+            _decide_numbers(parts, budget, decision, stage.advance)
     decision.seconds = budget.spent_seconds
     for note in decision.notes:
         emit(LogWritten(severity="note", message=note))
     return decision
+
+
+def _decide_numbers(
+    parts: Parts, budget: Budget, decision: Decision, on_trial: Callable[[], None]
+) -> None:
+    """Choose what depends on the format: the batch size, and the learning rate after it."""
+    if "batch_size" in parts.undecided:
+        has_more = "learning_rate" in parts.undecided
+        share = budget.part(BATCH_SHARE) if has_more else budget
+        _decide_batch_size(parts, share, decision, on_trial)
+    if "learning_rate" in parts.undecided:
+        _decide_learning_rate(parts, budget, decision)
+        on_trial()
+    parts.undecided = ()
+
+
+def _open_formats(parts: Parts, asked: ComputeConfig) -> Wish | None:
+    """Return which formats are worth measuring; none where the network fails on made images."""
+    try:
+        return open_formats(parts, asked)
+    except PROBE_FAILURES:
+        return None  # preflight says why
 
 
 def _decide_batch_size(

@@ -31,9 +31,12 @@ def transforms(change: Callable[[torch.Tensor], torch.Tensor], *, only: str = ""
     def apply(patch: pytest.MonkeyPatch) -> None:
         def made(*arguments: Any) -> Transforms:
             sound = build_transforms(*arguments)
-            return Transforms(
-                train=sound.train if only == "evaluate" else lambda p: change(sound.train(p)),
-                evaluate=sound.evaluate if only == "train" else lambda p: change(sound.evaluate(p)),
+            train = lambda photo: change(sound.normalisation(sound.train(photo)))  # noqa: E731
+            score = lambda photo: change(sound.normalisation(sound.evaluate(photo)))  # noqa: E731
+            return replace(
+                sound,
+                train=sound.train if only == "evaluate" else train,
+                evaluate=sound.evaluate if only == "train" else score,
             )
 
         patch.setattr(assembly, "build_transforms", made)

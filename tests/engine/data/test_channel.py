@@ -91,7 +91,8 @@ def test_each_record_keeps_its_own_file(ends: Ends) -> None:
     for record, received in seen:
         assert (received is None) == (record["number"] < 0)
         if received is not None:
-            assert memory_file.load(received, (2, 3, 4, 4)).equal(images[record["number"]])
+            loaded = memory_file.load(received, (2, 3, 4, 4), torch.float32)
+            assert loaded.equal(images[record["number"]])
             os.close(received)
 
 
@@ -111,10 +112,17 @@ class TestMemoryFiles:
     def test_a_tensor_outlives_the_file_it_came_in(self) -> None:
         image = torch.randn(3, 3, 5, 5)
         descriptor = memory_file.store(image[:, :, ::2])
-        loaded = memory_file.load(descriptor, (3, 3, 3, 5))
+        loaded = memory_file.load(descriptor, (3, 3, 3, 5), torch.float32)
         os.close(descriptor)
         assert loaded.equal(image[:, :, ::2])
         loaded += 1.0
+
+    def test_eight_bits_stay_eight_bits(self) -> None:
+        image = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
+        descriptor = memory_file.store(image)
+        assert os.fstat(descriptor).st_size == 48
+        assert memory_file.load(descriptor, (1, 3, 4, 4), torch.uint8).equal(image)
+        os.close(descriptor)
 
     def test_other_numbers_are_refused(self) -> None:
         with pytest.raises(TypeError, match="float64"):
@@ -123,7 +131,7 @@ class TestMemoryFiles:
     def test_too_few_bytes_are_told(self) -> None:
         descriptor = memory_file.store(torch.ones(3))
         with pytest.raises(ValueError, match="mmap length"):
-            memory_file.load(descriptor, (4, 1024))
+            memory_file.load(descriptor, (4, 1024), torch.float32)
         os.close(descriptor)
 
     @pytest.mark.parametrize("how", ["absent", "forbidden"])
@@ -139,6 +147,6 @@ class TestMemoryFiles:
             monkeypatch.setattr(os, "memfd_create", forbidden)
         image = torch.randn(2, 3)
         descriptor = memory_file.store(image)
-        assert memory_file.load(descriptor, (2, 3)).equal(image)
+        assert memory_file.load(descriptor, (2, 3), torch.float32).equal(image)
         assert os.fstat(descriptor).st_nlink == 0
         os.close(descriptor)

@@ -132,7 +132,7 @@ class TestTraining:
         assert loader.steps_per_epoch == len(batches) == 4
         for batch in batches:
             assert batch.images_BCHW.shape == (4, 3, 8, 8)
-            assert batch.images_BCHW.dtype == torch.float32
+            assert batch.images_BCHW.dtype == torch.uint8
             assert batch.labels_B.dtype == torch.int64
             assert batch.labels_B.tolist() == index.labels[list(batch.sample_ids)].tolist()
             assert batch.failures == ()

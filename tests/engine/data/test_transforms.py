@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import pickle
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from timm.data import create_transform
 
 from ecotui.config import AugmentConfig
-from ecotui.engine.data.transforms import AtLeast, Transforms, Trimmed, build_transforms
+from ecotui.engine.data.framing import middle_frame
+from ecotui.engine.data.transforms import AtLeast, Transforms, build_transforms
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.randomness import borrowed_randomness
 from ecotui.errors import UsageError
@@ -28,6 +31,11 @@ def spec(image_size: int = 16, crop_fraction: float = 1.0, how: str = "bilinear"
 def noise(width: int, height: int) -> Image.Image:
     generator = np.random.Generator(np.random.PCG64(1))
     return Image.fromarray(generator.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def near(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether pixels agree but for rounding: Pillow and torch resize in fixed point."""
+    return int((one.int() - other.int()).abs().max()) <= 1
 
 
 def shapes(transforms: Transforms, image: Image.Image) -> set[tuple[int, ...]]:
@@ -65,11 +73,11 @@ def test_whatever_goes_in_the_models_size_comes_out(
         train, evaluate = transforms.train(image), transforms.evaluate(image)
     assert train.shape == evaluate.shape == (3, image_size, image_size)
     # A crop of no pixels comes out of torchvision as a black image, without a word.
-    assert train[0].min() == evaluate[0].min() == 1.0
+    assert train.min() == evaluate.min() == 255
 
 
 @pytest.mark.parametrize("how", ["bilinear", "bicubic", "nearest", "lanczos"])
-def test_values_are_normalised_float32(how: str) -> None:
+def test_pixels_are_8_bits_and_become_normalised_float32(how: str) -> None:
     transforms = build_transforms(spec(how=how), PLAIN)
     expected = torch.tensor(
         [
@@ -79,6 +87,8 @@ def test_values_are_normalised_float32(how: str) -> None:
     )
     for transform in (transforms.train, transforms.evaluate):
         image_CHW = transform(Image.new("RGB", (20, 30), (255, 0, 51)))
+        assert image_CHW.dtype == torch.uint8
+        image_CHW = transforms.normalisation(image_CHW)
         assert image_CHW.dtype == torch.float32
         assert torch.allclose(image_CHW, expected[:, None, None].expand_as(image_CHW), atol=1e-5)
 
@@ -113,7 +123,7 @@ def test_crops_follow_their_aspect_ratio() -> None:
     image = noise(16, 16)
     middle = image.crop((0, 6, 16, 10)).resize((16, 16), Image.Resampling.BILINEAR)
     plain = build_transforms(spec(16), PLAIN)
-    assert torch.equal(strips.train(image), plain.evaluate(middle))
+    assert near(strips.train(image), plain.evaluate(middle))
 
 
 def test_photos_are_resized_as_the_specification_says() -> None:
@@ -184,21 +194,36 @@ def test_transforms_can_be_sent_to_a_fresh_process() -> None:
     assert torch.equal(seen[0], seen[1])
 
 
-@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 10))
-def test_trimming_keeps_the_middle_of_a_strip_and_leaves_others_alone(
-    width: int, height: int, aspect: int
+@given(
+    width=st.integers(1, 500),
+    height=st.integers(1, 500),
+    side=st.integers(1, 64),
+    crop_fraction=st.floats(0.3, 1.0),
+    how=st.sampled_from(["bilinear", "bicubic", "lanczos"]),
+)
+def test_evaluation_makes_the_pixels_that_timm_makes(
+    width: int, height: int, side: int, crop_fraction: float, how: str
 ) -> None:
-    image = Image.new("RGB", (width, height))
-    trimmed = Trimmed(aspect)(image)
-    assert min(trimmed.size) == min(image.size)
-    assert max(trimmed.size) == min(max(image.size), aspect * min(image.size))
-    assert (trimmed is image) == (max(image.size) <= aspect * min(image.size))
+    if max(width, height) > 8 * min(width, height):
+        return  # timm resizes all of a strip
+    image = noise(width, height)
+    theirs = create_transform(
+        (3, side, side), interpolation=how, mean=MEAN, std=STD, crop_pct=crop_fraction
+    )(image)
+    transforms = build_transforms(spec(side, crop_fraction, how), PLAIN)
+    ours = transforms.normalisation(transforms.evaluate(image))
+    levels = (ours - theirs).abs() * 255 * torch.tensor(STD)[:, None, None]
+    # Pillow takes rows or columns first as it sees fit, and rounds in between: of noise, the
+    # worst there is, a level or two. A box that is off by a fraction of a pixel shows in tens.
+    assert float(levels.max()) <= 24.0
+    assert float(levels.mean()) <= (3.0 if levels.numel() < 100 else 1.0)
 
 
-def test_trimming_is_central() -> None:
-    image = Image.new("RGB", (101, 2))
-    image.putpixel((50, 0), (255, 0, 0))
-    assert Trimmed(2)(image).getpixel((2, 0)) == (255, 0, 0)
+def test_the_middle_of_a_strip_is_looked_at() -> None:
+    frame = middle_frame((101, 2), resized=4, side=4, longest=8)
+    left, top, right, bottom = frame.box
+    assert (left + right) / 2 == pytest.approx(50.5, abs=0.51)
+    assert (top, bottom) == (0.0, 2.0)
 
 
 def test_a_side_that_is_too_short_is_stretched() -> None:
@@ -213,9 +238,9 @@ def test_an_evaluation_of_a_strip_takes_little_memory() -> None:
     resized: list[int] = []
     original = Image.Image.resize
 
-    def watched(image: Image.Image, size: tuple[int, int], *args: object) -> Image.Image:
+    def watched(image: Image.Image, size: tuple[int, int], *args: Any, **named: Any) -> Image.Image:
         resized.append(math.prod(size))
-        return original(image, size, *args)  # type: ignore[arg-type]
+        return original(image, size, *args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Image.Image, "resize", watched)

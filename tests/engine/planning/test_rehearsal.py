@@ -55,7 +55,8 @@ def test_training_after_it_is_the_same_to_the_last_bit(harness: Harness) -> None
                 rehearsal.score(4, ENDLESS, repeats=1)
         batch = next(parts.train_loader.epoch(0))
         parts.trainable.network.train()
-        parts.objective.summed(parts.forward(batch.images_BCHW), batch.labels_B).backward()
+        images_BCHW = parts.compute.to_device(batch.images_BCHW)
+        parts.objective.summed(parts.forward(images_BCHW), batch.labels_B).backward()
         parts.trainable.optimizer.step()
         return torch.cat([weight.flatten() for weight in parts.trainable.network.parameters()])
 
@@ -96,7 +97,8 @@ def test_a_checkpoint_is_as_large_as_the_state_after_a_step(
         rehearsal.measure(4, ENDLESS, batch_size=4, steps=1)
         foretold = rehearsal.state_bytes()
     batch = next(parts.train_loader.epoch(0))
-    parts.objective.summed(parts.forward(batch.images_BCHW), batch.labels_B).backward()
+    images_BCHW = parts.compute.to_device(batch.images_BCHW)
+    parts.objective.summed(parts.forward(images_BCHW), batch.labels_B).backward()
     parts.trainable.optimizer.step()
     tensors = capture(parts.trainable, LoopState()).tensors
     real = sum(

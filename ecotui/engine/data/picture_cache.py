@@ -1,0 +1,254 @@
+"""Decoded pictures in the user's cache, shared by workers and runs.
+
+A file a picture: a header, and its uint8 RGB pixels, which are mapped, not read. A picture is a
+function of its file, of the side and of the decoders' releases alone: whether it was there or is
+made now does not show in the pixels, so the cache may be lost, or full, at any moment.
+
+A picture appears under its name when it is whole. After a power cut its name may be there without
+its content: its checksum is compared when a process looks at it for the first time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import secrets
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+import simplejpeg
+from numpy.typing import NDArray
+
+from ecotui.disk import FILE_MODE, FOLDER_MODE, NEW_FILE_FLAGS, closing, write_all
+from ecotui.engine.data.decode import open_regular
+from ecotui.engine.data.framing import Size
+from ecotui.engine.data.pixels import Pixels, resized
+from ecotui.engine.data.room import Room
+from ecotui.engine.data.sources import Source, open_source
+
+_FORMAT = b"ecotui picture 1"
+_HEADER = struct.Struct("<16s16sIIIIIII")
+"""Format, key, stored width and height, the photo's width and height, bytes of the pixels, their
+checksum; last the checksum of all before it."""
+_OFFSET = 64
+"""Of the pixels in a file."""
+
+MAX_PICTURE_BYTES = 33_554_432
+"""A picture that is larger, of a very long photo, is not kept."""
+
+_FILTER = "lanczos"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A photo made smaller, upright.
+
+    Attributes:
+        rgb_HWC: uint8.
+        full_size: Of the upright photo, pixels.
+    """
+
+    rgb_HWC: NDArray[np.uint8]
+    full_size: Size
+
+    @property
+    def size(self) -> Size:
+        """Width and height of the upright photo, pixels."""
+        return self.full_size
+
+    def pixels(self, most_factor: float) -> Pixels:
+        """Return what there is of the photo."""
+        height, width = self.rgb_HWC.shape[:2]
+        factors = (self.full_size[0] / width, self.full_size[1] / height)
+        return Pixels(self.rgb_HWC, self.full_size, factors=factors)
+
+
+class PictureCache:
+    """Pictures of one side.
+
+    Args:
+        folder: Of all pictures, whatever their side.
+        side: Shorter side that a larger photo is brought to, pixels.
+        cap_bytes: That all pictures may take.
+        max_pixels: Largest photo that is decoded.
+        num_samples: Of the data set.
+    """
+
+    def __init__(
+        self, folder: Path, *, side: int, cap_bytes: int, max_pixels: int, num_samples: int
+    ) -> None:
+        self._folder = folder
+        self._side = side
+        self._max_pixels = max_pixels
+        self._room = Room(folder, cap_bytes)
+        # Another release of a decoder may make other pixels.
+        self._decoders = f"{PIL.__version__} {simplejpeg.__version__}"
+        # A million samples: 8 MB, of which a process writes what it has looked at.
+        self._known = np.zeros(num_samples, dtype=np.uint64)
+
+    def open(self, sample_id: int, path: Path) -> Source:
+        """Return a photo, small where it is large.
+
+        Args:
+            sample_id: Of the sample.
+            path: Of its file.
+
+        Raises:
+            DecodeError: Whatever is wrong with the file.
+        """
+        key = self._key_of(path)
+        place = self._place_of(key)
+        kept = self._load(sample_id, key, place)
+        if kept is not None:
+            return kept
+        source = open_source(path, max_pixels=self._max_pixels)
+        if _smaller(source.size, self._side)[2] > MAX_PICTURE_BYTES:
+            return source
+        picture = shrunk(source, self._side)
+        # A file that was written to meanwhile is not what the key says.
+        if self._key_of(path) == key:
+            self._store(key, place, picture)
+        return picture
+
+    def _key_of(self, path: Path) -> bytes:
+        """Return what a picture depends on, in 16 bytes.
+
+        The file is opened: one that may not be read any more is not served from the cache.
+        """
+        descriptor = open_regular(path)
+        try:
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        identity = (status.st_size, status.st_mtime_ns, status.st_ino, self._side, self._max_pixels)
+        said = f"{identity} {self._decoders} ".encode() + os.fsencode(os.path.abspath(path))
+        return hashlib.blake2b(said, digest_size=16).digest()
+
+    def _place_of(self, key: bytes) -> Path:
+        name = key.hex()
+        return self._folder / name[:2] / name[2:]
+
+    def _load(self, sample_id: int, key: bytes, place: Path) -> Picture | None:
+        """Return a picture that is there and whole; None otherwise."""
+        try:
+            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            size = os.fstat(descriptor).st_size
+            if size <= _OFFSET:
+                return None
+            # Never written: as a private copy its pixels pass where they must be writable.
+            content = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(descriptor)
+        picture = self._parsed(sample_id, key, content)
+        if picture is None:
+            return None
+        self._note_use(sample_id, key, place)
+        return picture
+
+    def _parsed(self, sample_id: int, key: bytes, content: mmap.mmap) -> Picture | None:
+        header = content[: _HEADER.size]
+        form, own, width, height, *rest = _HEADER.unpack(header)
+        full_width, full_height, num_bytes, checksum, header_checksum = rest
+        is_ours = form == _FORMAT and own == key
+        if not is_ours or zlib.crc32(header[:-4]) != header_checksum:
+            return None
+        if num_bytes != width * height * 3 or len(content) != _OFFSET + num_bytes:
+            return None
+        flat = np.frombuffer(content, dtype=np.uint8, offset=_OFFSET)
+        if self._known[sample_id] != _short(key) and _checksum(flat) != checksum:
+            return None
+        return Picture(flat.reshape(height, width, 3), (full_width, full_height))
+
+    def _note_use(self, sample_id: int, key: bytes, place: Path) -> None:
+        if self._known[sample_id] != _short(key):
+            self._known[sample_id] = _short(key)
+            with contextlib.suppress(OSError):  # it has been removed meanwhile
+                os.utime(place)
+
+    def _store(self, key: bytes, place: Path, picture: Picture) -> None:
+        """Keep a picture where there is room; a disk that cannot be written is no fault here."""
+        pixels = np.ascontiguousarray(picture.rgb_HWC)
+        size = _OFFSET + pixels.nbytes
+        if not self._room.take(size):
+            return
+        try:
+            _write(key, place, pixels, picture.full_size)
+        except OSError:
+            self._room.give_back(size)
+
+
+def shrunk(source: Source, side: int) -> Picture:
+    """Return a photo with its shorter side brought down to a size; a smaller one as it is.
+
+    Args:
+        source: The photo.
+        side: Pixels.
+
+    Raises:
+        DecodeError: It cannot be decoded.
+    """
+    width, height, _ = _smaller(source.size, side)
+    pixels = source.pixels(min(source.size) / side)
+    turned = (height, width) if pixels.orientation >= 5 else (width, height)
+    stored_HWC, (across, down) = pixels.stored_HWC, pixels.factors
+    if stored_HWC.shape[1::-1] != turned:
+        box = (0.0, 0.0, pixels.size[0] / across, pixels.size[1] / down)
+        small = resized(stored_HWC, box, turned, _FILTER)
+        pixels = Pixels(np.asarray(small), turned, pixels.orientation)
+    return Picture(np.asarray(pixels.upright_image()), source.size)
+
+
+def _smaller(size: Size, side: int) -> tuple[int, int, int]:
+    """Return width, height and bytes of a photo's picture."""
+    width, height = size
+    short = min(size)
+    if short > side:
+        width, height = (max(side, round(each * side / short)) for each in size)
+    return width, height, 3 * width * height
+
+
+def picture_bytes(size: Size, side: int) -> int:
+    """Return the bytes that the picture of a photo takes; 0 where it is not kept."""
+    num_bytes = _smaller(size, side)[2]
+    return num_bytes + _OFFSET if num_bytes <= MAX_PICTURE_BYTES else 0
+
+
+def _short(key: bytes) -> int:
+    """Return eight bytes of a key, as a number that is not 0."""
+    return int.from_bytes(key[:8], "little") or 1
+
+
+def _checksum(flat: NDArray[np.uint8]) -> int:
+    return zlib.crc32(flat.data)
+
+
+def _write(key: bytes, place: Path, pixels: NDArray[np.uint8], full_size: Size) -> None:
+    """Write a file that appears when it is whole; whoever is killed leaves one without a name."""
+    height, width = pixels.shape[:2]
+    flat = pixels.reshape(-1)
+    fields = (width, height, *full_size, flat.nbytes, _checksum(flat))
+    header = _HEADER.pack(_FORMAT, key, *fields, 0)[:-4]
+    header += struct.pack("<I", zlib.crc32(header))
+    place.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    writing = place.parent / f"{Room.TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+    descriptor = os.open(writing, NEW_FILE_FLAGS, FILE_MODE)
+    try:
+        with closing(descriptor):
+            write_all(descriptor, header.ljust(_OFFSET, b"\0"))
+            write_all(descriptor, flat.data)
+        writing.replace(place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            writing.unlink()
+        raise

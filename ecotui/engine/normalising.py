@@ -1,0 +1,50 @@
+"""Pixels become what a network computes with, a whole batch at once, wherever it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Mean and deviation of each channel (R, G, B), of values in 0 to 1."""
+
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+
+    def __call__(
+        self, images: torch.Tensor, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> torch.Tensor:
+        """Return 8-bit images `[..., 3, H, W]` as float32, normalised; others as they are.
+
+        The same steps in the same order as torchvision's `ToTensor` and `Normalize`: the same
+        bits.
+
+        Args:
+            images: One or several, on any device.
+            memory_format: Of the result, for several.
+        """
+        if images.dtype != torch.uint8:
+            return images
+        mean, std = _constants(self.mean, self.std, str(images.device))
+        if images.dim() == 4:
+            floats = images.to(torch.float32, memory_format=memory_format)
+        else:
+            floats = images.to(torch.float32)
+        return floats.div_(255.0).sub_(mean).div_(std)
+
+
+PLAIN = Normalisation()
+
+
+@lru_cache(maxsize=16)
+def _constants(mean: Triple, std: Triple, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both where the images are: copied there once, since each copy makes a host wait."""
+    with torch.inference_mode(False):  # whoever asks first: they are used in training, too
+        first, second = (torch.tensor(each, device=device)[:, None, None] for each in (mean, std))
+    return first, second

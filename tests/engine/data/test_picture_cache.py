@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ecotui.config import AugmentConfig, DataConfig
+from ecotui.engine.data import picture_cache, room
+from ecotui.engine.data.cache_choice import choose_cache
+from ecotui.engine.data.dataset import PhotoDataset, Sample
+from ecotui.engine.data.decode import DecodeError
+from ecotui.engine.data.index import DataIndex, build_index
+from ecotui.engine.data.picture_cache import Picture, PictureCache, shrunk
+from ecotui.engine.data.sources import open_source
+from ecotui.engine.data.transforms import build_transforms
+from ecotui.engine.input_spec import InputSpec
+from tests.engine.data.test_sources import photo_like
+
+SIDE = 48
+CAP = 50_000_000
+NUM_A_CLASS = 4
+RECORD_BYTES = 64 + 64 * 48 * 3
+"""Of a photo of 160 by 120."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    for number in range(2 * NUM_A_CLASS):
+        path = root / ("cat", "dog")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        photo_like(160, 120, number).save(path, quality=90)
+    return root
+
+
+@pytest.fixture
+def photos(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "photos"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "pictures"
+
+
+def cache_in(folder: Path, *, cap_bytes: int = 10**9, side: int = SIDE) -> PictureCache:
+    return PictureCache(
+        folder, side=side, cap_bytes=cap_bytes, max_pixels=CAP, num_samples=2 * NUM_A_CLASS
+    )
+
+
+def all_of(photos: Path) -> list[Path]:
+    return sorted(photos.rglob("*.jpg"))
+
+
+def fill(cache: PictureCache, photos: Path) -> list[bytes]:
+    return [pixels_of(cache.open(number, path)) for number, path in enumerate(all_of(photos))]
+
+
+def pixels_of(source: Any) -> bytes:
+    assert isinstance(source, Picture)
+    return source.rgb_HWC.tobytes() + repr((source.rgb_HWC.shape, source.full_size)).encode()
+
+
+def records(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("??/*") if not path.name.startswith("."))
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the files that are decoded from here on."""
+    opened: list[Path] = []
+
+    def watched(path: Path, *, max_pixels: int) -> Any:
+        opened.append(path)
+        return open_source(path, max_pixels=max_pixels)
+
+    monkeypatch.setattr(picture_cache, "open_source", watched)
+    return opened
+
+
+class TestPictures:
+    def test_the_shorter_side_is_brought_down_and_the_photo_upright(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        photo_like(400, 203).save(tmp_path / "a.jpg", exif=exif, quality=95)
+        picture = shrunk(open_source(tmp_path / "a.jpg", max_pixels=CAP), 48)
+        assert picture.full_size == (203, 400)
+        assert picture.rgb_HWC.shape == (95, 48, 3)
+        upright = photo_like(400, 203).transpose(Image.Transpose.ROTATE_270)
+        want = np.asarray(upright.resize((48, 95), Image.Resampling.LANCZOS)).astype(int)
+        assert np.abs(picture.rgb_HWC - want).mean() < 3
+
+    def test_a_small_photo_stays_as_it_is(self, photos: Path) -> None:
+        source = open_source(all_of(photos)[0], max_pixels=CAP)
+        picture = shrunk(source, 120)
+        assert np.array_equal(picture.rgb_HWC, source.pixels(1.0).stored_HWC)
+
+    def test_crops_of_it_are_those_of_the_photo(self, photos: Path) -> None:
+        spec = InputSpec(24, (0.5,) * 3, (0.5,) * 3, "bilinear", 0.9)
+        transforms = build_transforms(spec, AugmentConfig(color_jitter=0.0))
+        source = open_source(all_of(photos)[0], max_pixels=CAP)
+        differences = []
+        for seed in range(20):
+            seen = []
+            for each in (source, shrunk(source, SIDE)):
+                torch.manual_seed(seed)
+                picture_cache_seed(seed)
+                seen.append(transforms.train.of(each).double())  # type: ignore[attr-defined]
+            differences.append(float((seen[0] - seen[1]).abs().mean()))
+        assert max(differences) < 9
+        assert np.mean(differences) < 4
+
+
+def picture_cache_seed(seed: int) -> None:
+    import random
+
+    random.seed(seed)
+
+
+class TestKeeping:
+    def test_what_was_kept_is_not_decoded_again_and_has_the_same_bits(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = fill(cache_in(folder), photos)
+        assert len(records(folder)) == len(first) == 8
+        opened = counting(monkeypatch)
+        assert fill(cache_in(folder), photos) == first
+        assert opened == []
+        shutil.rmtree(folder)
+        assert fill(cache_in(folder), photos) == first
+        assert len(opened) == 8
+
+    def test_its_files_are_mapped_and_its_owners(self, photos: Path, folder: Path) -> None:
+        fill(cache_in(folder), photos)
+        (path, *_) = records(folder)
+        assert path.stat().st_size == RECORD_BYTES
+        assert path.stat().st_mode & 0o077 == 0
+
+    def test_a_changed_file_is_noticed(self, photos: Path, folder: Path) -> None:
+        cache = cache_in(folder)
+        before = fill(cache, photos)
+        photo_like(160, 120, 99).save(all_of(photos)[3], quality=90)
+        after = fill(cache, photos)
+        assert [one == other for one, other in zip(before, after, strict=True)] == [
+            number != 3 for number in range(8)
+        ]
+
+    def test_a_file_changed_while_it_is_read_is_not_kept(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = all_of(photos)[0]
+
+        def changing(path: Path, *, max_pixels: int) -> Any:
+            source = open_source(path, max_pixels=max_pixels)
+            os.utime(path, (1, 1))
+            return source
+
+        monkeypatch.setattr(picture_cache, "open_source", changing)
+        cache_in(folder).open(0, path)
+        assert records(folder) == []
+
+    def test_what_is_wrong_with_a_file_is_told_as_without_a_cache(
+        self, photos: Path, folder: Path
+    ) -> None:
+        cache = cache_in(folder)
+        fill(cache, photos)
+        short, gone, *_ = all_of(photos)
+        content = short.read_bytes()
+        short.write_bytes(content[: len(content) // 2])
+        gone.unlink()
+        for number, path in enumerate((short, gone)):
+            with pytest.raises(DecodeError) as with_cache:
+                cache.open(number, path)
+            with pytest.raises(DecodeError) as without:
+                open_source(path, max_pixels=CAP).pixels(1.0)
+            assert with_cache.value.reason == without.value.reason
+
+    def test_sides_do_not_mix(self, photos: Path, folder: Path) -> None:
+        fill(cache_in(folder), photos)
+        (wide, *_) = [cache_in(folder, side=60).open(0, all_of(photos)[0])]
+        assert isinstance(wide, Picture)
+        assert wide.rgb_HWC.shape == (60, 80, 3)
+        assert len(records(folder)) == 9
+
+    def test_a_very_long_photo_is_read_as_it_is(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(picture_cache, "MAX_PICTURE_BYTES", 64 * 48 * 3 - 1)
+        source = cache_in(folder).open(0, all_of(photos)[0])
+        assert not isinstance(source, Picture)
+        assert records(folder) == []
+
+    def test_a_folder_that_cannot_be_written_is_no_fault(self, photos: Path, folder: Path) -> None:
+        want = fill(cache_in(folder), photos)
+        shutil.rmtree(folder)
+        folder.write_text("a file")
+        assert fill(cache_in(folder), photos) == want
+
+
+class TestTornRecords:
+    @pytest.mark.parametrize("keeps", [0, 10, 63, 64, 65, 1000, RECORD_BYTES - 1])
+    @pytest.mark.parametrize("fills", ["cut", "zeros", "garbage"])
+    def test_a_torn_one_is_not_used(
+        self, photos: Path, folder: Path, keeps: int, fills: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        want = fill(cache_in(folder), photos)
+        (path, *_) = records(folder)
+        whole = path.read_bytes()
+        rest = {"cut": b"", "zeros": bytes(len(whole) - keeps), "garbage": whole[keeps:][::-1]}
+        torn = whole[:keeps] + rest[fills]
+        if torn == whole:
+            return
+        path.write_bytes(torn)
+        opened = counting(monkeypatch)
+        assert fill(cache_in(folder), photos) == want
+        assert len(opened) == 1
+        assert path.read_bytes() == whole  # and it is whole again
+
+    def test_one_of_another_photo_is_not_used(self, photos: Path, folder: Path) -> None:
+        want = fill(cache_in(folder), photos)
+        one, other, *_ = records(folder)
+        shutil.copy(other, one)
+        assert fill(cache_in(folder), photos) == want
+
+    def test_every_write_may_be_the_last(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        want = fill(cache_in(folder), photos)
+        shutil.rmtree(folder)
+        write = os.write
+        for stops_after in range(4):
+            left = [stops_after]
+
+            def dying(descriptor: int, content: Any, left: list[int] = left) -> int:
+                if not left[0]:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+                return write(descriptor, content[: max(1, len(content) // 2)])
+
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", dying)
+                with pytest.raises(KeyboardInterrupt):
+                    fill(cache_in(folder), photos)
+            assert records(folder) == []
+        assert fill(cache_in(folder), photos) == want
+
+
+def _fill_for_ever(folder: Path, photos: Path) -> None:
+    while True:
+        fill(cache_in(folder), photos)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(folder: Path, photos: Path, cap_bytes: int, told: Any) -> None:
+    told.put([hash_of(each) for each in fill(cache_in(folder, cap_bytes=cap_bytes), photos)])
+
+
+def hash_of(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.timeout(120)
+def test_a_kill_at_any_moment_leaves_nothing_wrong(photos: Path, folder: Path) -> None:
+    want = fill(cache_in(folder), photos)
+    context = multiprocessing.get_context("fork")
+    for round_ in range(8):
+        process = context.Process(target=_fill_for_ever, args=(folder, photos))
+        process.start()
+        time.sleep(0.03 + 0.011 * round_)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert fill(cache_in(folder), photos) == want
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("num_fitting", [100, 3])
+def test_several_fill_it_at_once(photos: Path, folder: Path, num_fitting: int) -> None:
+    want = [hash_of(each) for each in fill(cache_in(folder.with_name("own")), photos)]
+    context = multiprocessing.get_context("fork")
+    told = context.Queue()
+    cap = num_fitting * RECORD_BYTES
+    several = [context.Process(target=_fill, args=(folder, photos, cap, told)) for _ in range(3)]
+    for process in several:
+        process.start()
+    assert [told.get(timeout=60) for _ in several] == [want] * 3
+    for process in several:
+        process.join()
+    kept = sum(path.stat().st_size for path in records(folder))
+    assert kept <= cap
+    assert len(records(folder)) == min(8, num_fitting)
+    assert not list(folder.glob("??/.*"))
+
+
+class TestRoom:
+    def test_the_cap_holds_and_what_was_used_longest_ago_goes(
+        self, photos: Path, folder: Path
+    ) -> None:
+        fill(cache_in(folder), photos)
+        ages = {path: 1_000_000.0 + number for number, path in enumerate(records(folder))}
+        for path, at in ages.items():
+            os.utime(path, (at, at))
+        oldest = sorted(ages, key=lambda path: ages[path])
+        cap = 5 * RECORD_BYTES
+        photo_like(160, 120, 50).save(photos / "cat" / "new.jpg", quality=90)
+        cache = PictureCache(folder, side=SIDE, cap_bytes=cap, max_pixels=CAP, num_samples=9)
+        cache.open(8, photos / "cat" / "new.jpg")
+        left = records(folder)
+        assert sum(path.stat().st_size for path in left) <= cap
+        assert not set(oldest[:4]) & set(left)
+        assert set(oldest[-3:]) <= set(left)
+
+    def test_what_this_run_uses_is_not_pushed_out_by_it(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = cache_in(folder, cap_bytes=3 * RECORD_BYTES)
+        fill(cache, photos)
+        kept = records(folder)
+        assert len(kept) == 3
+        monkeypatch.setattr(room, "_REST_SECONDS", 0.0)
+        fill(cache, photos)
+        assert records(folder) == kept
+
+    def test_a_reservation_of_the_dead_is_found_out(self, photos: Path, folder: Path) -> None:
+        cap = 4 * RECORD_BYTES
+        claimed = room.Room(folder, cap)
+        assert claimed.take(cap)  # and is killed
+        cache = cache_in(folder, cap_bytes=cap)
+        cache.open(0, all_of(photos)[0])
+        assert len(records(folder)) == 1
+
+    def test_a_full_disk_is_left_alone(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(room, "free_bytes", lambda _: room.SPARED_BYTES + 1)
+        fill(cache_in(folder), photos)
+        assert records(folder) == []
+
+    def test_who_holds_the_lock_holds_nobody_up(self, photos: Path, folder: Path) -> None:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        holder = context.Process(target=_hold, args=(folder, theirs))
+        holder.start()
+        ours.recv()
+        started = time.monotonic()
+        fill(cache_in(folder), photos)
+        assert time.monotonic() - started < 5.0
+        holder.kill()
+        holder.join()
+
+    def test_temporary_files_of_the_dead_are_removed(self, photos: Path, folder: Path) -> None:
+        fill(cache_in(folder), photos)
+        left = records(folder)[0].parent / f"{room.Room.TEMPORARY}1-ab"
+        left.write_bytes(b"half")
+        os.utime(left, (1, 1))
+        (folder / "sum").unlink()
+        assert room.Room(folder, 10**9).take(1)
+        assert not left.exists()
+
+
+def _hold(folder: Path, told: Any) -> None:
+    with room.Room(folder, 10**9)._counted() as descriptor:
+        assert descriptor is not None
+        told.send("held")
+        time.sleep(600)
+
+
+@pytest.fixture
+def index(photos: Path) -> DataIndex:
+    return build_index(DataConfig(root=str(photos), val_fraction=0.25), 0)
+
+
+def test_a_sample_is_a_function_of_its_key_whatever_becomes_of_the_cache(
+    index: DataIndex, folder: Path
+) -> None:
+    spec = InputSpec(24, (0.5,) * 3, (0.5,) * 3, "bilinear", 0.9)
+    transform = build_transforms(spec, AugmentConfig()).train
+
+    def samples(cache: PictureCache | None) -> list[torch.Tensor]:
+        data = PhotoDataset(index, transform, seed=3, max_pixels=CAP, cache=cache)
+        found = [data[1, number] for number in range(len(index.names))]
+        assert all(isinstance(each, Sample) for each in found)
+        return [each.image_CHW for each in found if isinstance(each, Sample)]
+
+    cache = cache_in(folder)
+    first = samples(cache)
+    for path in records(folder)[::2]:
+        path.unlink()
+    for other in (cache, cache_in(folder), cache_in(folder, cap_bytes=1)):
+        assert all(map(torch.equal, first, samples(other)))
+    assert not all(map(torch.equal, first, samples(None)))
+
+
+class TestChoice:
+    @pytest.fixture(autouse=True)
+    def _large_photos(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from ecotui.engine.data import cache_choice
+
+        monkeypatch.setattr(cache_choice, "read_size", lambda _: (4000, 3000))
+
+    def choose(self, index: DataIndex, epochs: int = 20, **settings: Any) -> tuple[bool, int]:
+        config = DataConfig(root=str(index.root), **settings)
+        choice = choose_cache(config, index, image_size=224, epochs=epochs)
+        assert bool(choice.note) == (choice.is_on and config.cache == "auto")
+        return choice.is_on, choice.side
+
+    def test_it_is_chosen_where_all_fits(self, index: DataIndex) -> None:
+        assert self.choose(index) == (True, 448)
+
+    def test_a_smaller_side_is_chosen_where_only_that_fits(self, index: DataIndex) -> None:
+        large, small = (8 * (597 * 448 * 3 + 64) / 1e9, 8 * (448 * 336 * 3 + 64) / 1e9)
+        assert self.choose(index, cache_gb=large) == (True, 448)
+        assert self.choose(index, cache_gb=large * 0.99) == (True, 336)
+        assert self.choose(index, cache_gb=small) == (True, 336)
+        assert self.choose(index, cache_gb=small * 0.99) == (False, 448)
+
+    def test_what_is_asked_for_is_done(self, index: DataIndex) -> None:
+        assert self.choose(index, cache=False) == (False, 448)
+        assert self.choose(index, cache=True, cache_gb=1e-6) == (True, 448)
+        assert self.choose(index, cache=True, cache_side=300) == (True, 300)
+
+    def test_it_does_not_pay_for_few_epochs_or_small_photos(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from ecotui.engine.data import cache_choice
+
+        assert self.choose(index, epochs=2) == (False, 448)
+        monkeypatch.setattr(cache_choice, "read_size", lambda _: (255, 255))
+        assert self.choose(index) == (False, 448)
+
+    def test_photos_that_grow_are_kept_only_where_memory_holds_them(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from ecotui.engine.data import cache_choice
+
+        monkeypatch.setattr(cache_choice, "_MEMORY_FRACTION", 1e-9)
+        assert self.choose(index)[0]
+        monkeypatch.setattr(cache_choice, "read_size", lambda _: (512, 384))
+        assert not self.choose(index)[0]
