@@ -52,6 +52,7 @@ def _value_of(annotation: Any) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         float: st.floats(0, 1),
         tuple[str, ...]: st.lists(WORDS, max_size=150).map(tuple),
+        tuple[int, ...]: st.lists(small, max_size=150).map(tuple),
     }
     if annotation in known:
         return known[annotation]

@@ -40,7 +40,6 @@ from ecotui.engine.loss import Mixer, Objective, make_mixer, make_objective
 from ecotui.engine.model import (
     BuiltModel,
     build_model,
-    count_parameters,
     make_ema,
     preset_of,
     split_head,
@@ -50,14 +49,12 @@ from ecotui.engine.optim import FUSED_CLASSES, Schedule, make_optimizer, make_sc
 from ecotui.engine.seeds import derive_seed
 from ecotui.engine.train_state import Trainable
 from ecotui.engine.waiting import while_polling
-from ecotui.events import HealthAlerted, LogWritten, RunStarted, SetupAdvanced, SplitName
+from ecotui.events import HealthAlerted, LogWritten, SetupAdvanced, SplitName
 from ecotui.paths import RunDir
 from ecotui.preflight_register import ACCEPTABLE
 from ecotui.preflight_register import check_known as check_known_checks
 from ecotui.resolved_config import MeasuredSetting, ResolvedConfig, provisional, undecided
 from ecotui.text import visible
-
-MAX_EVENT_CLASSES = 100
 
 
 @dataclass(slots=True)
@@ -244,42 +241,6 @@ def record(parts: Parts, run: RunDir, findings: Sequence[Mapping[str, object]] =
     environment = {**describe_environment(parts.compute), "diagnosis": list(findings)}
     text = json.dumps(environment, indent=1) + "\n"
     run.environment.write_text(text, encoding="utf-8")
-
-
-def announce(parts: Parts) -> RunStarted:
-    """Return the event that says what is about to be trained, on what."""
-    index, train = parts.index, parts.config.train
-    return RunStarted(
-        stages=_stages(parts),
-        model=visible(parts.config.model.name),
-        num_parameters=count_parameters(parts.trainable.network),
-        image_size=parts.built.spec.image_size,
-        class_names=tuple(visible(name) for name in index.class_names[:MAX_EVENT_CLASSES]),
-        num_classes=parts.num_classes,
-        num_train=len(index.splits["train"]),
-        num_val=len(index.splits["val"]),
-        num_test=len(index.splits["test"]),
-        epochs=train.epochs,
-        steps_per_epoch=parts.train_loader.steps_per_epoch,
-        max_steps=train.max_steps,
-        batch_size=train.batch_size,
-        micro_batch_size=parts.compute.micro_batch_size,
-        device=parts.compute.device,
-        precision=parts.compute.precision,
-        metric=train.metric,
-        seed=train.seed,
-        target_accuracy=train.target_accuracy,
-        deterministic=parts.config.compute.deterministic,
-    )
-
-
-def _stages(parts: Parts) -> tuple[str, ...]:
-    before = {"off": (), "quick": ("preflight",), "full": ("audit", "preflight")}
-    planned = ("plan",) if parts.config.preflight.plans else ()
-    after = () if parts.test_loader is None else ("test",)
-    config = parts.config.preflight
-    looks = (name for name in before[config.level] if name not in config.skip)
-    return (*looks, *planned, "train", "validate", *after)
 
 
 def _join(config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute) -> Parts:

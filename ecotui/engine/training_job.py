@@ -68,7 +68,8 @@ def train(
     if config.preflight.level != "off":
         findings = _diagnose_quickly(config, run.path.parent, control, emit).record()
     index = _read_data(config, control, emit)
-    from ecotui.engine.assembly import announce, assemble, record  # noqa: PLC0415
+    from ecotui.engine.announcement import announce  # noqa: PLC0415
+    from ecotui.engine.assembly import assemble, record  # noqa: PLC0415
     from ecotui.engine.changes import Changes  # noqa: PLC0415
     from ecotui.engine.checkpoint import clear_leftovers, list_steps  # noqa: PLC0415
     from ecotui.engine.host_copy import HostCopy  # noqa: PLC0415
@@ -113,8 +114,9 @@ def train(
         control.deadline.expect_save(parts.state_bytes)
         changes = Changes(parts, run, facts, emit)
         trainer = Trainer(parts, run, saver, loop, control, emit, copy=copy, changes=changes)
-        offload = Offload(parts.trainable, parts.compute.device)
-        control.open_desk(Requests(trainer, changes, offload))
+        control.open_desk(
+            Requests(trainer, changes, Offload(parts.trainable, parts.compute.device))
+        )
         try:
             with watch.looking():
                 return _finish(trainer, decision, emit)
@@ -145,7 +147,8 @@ def check_only(run: RunDir, control: Control, emit: Emit) -> None:
     config = parse_file(run.config)
     _diagnose_quickly(config, run.path.parent.parent, control, emit)
     index = _read_data(config, control, emit, run)
-    from ecotui.engine.assembly import announce, assemble  # noqa: PLC0415
+    from ecotui.engine.announcement import announce  # noqa: PLC0415
+    from ecotui.engine.assembly import assemble  # noqa: PLC0415
     from ecotui.engine.planning.deciding import decide  # noqa: PLC0415
     from ecotui.engine.readiness import check_readiness  # noqa: PLC0415
     from ecotui.engine.train_state import LoopState  # noqa: PLC0415

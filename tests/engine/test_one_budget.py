@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from ecotui.engine.audit import reading, scan
-from ecotui.engine.data import dataset, decode
+from ecotui.engine.data import dataset, sources
 from ecotui.errors import ExitCode
 from ecotui.events import CheckReported
 from ecotui.jobs import PreflightJob
@@ -39,7 +39,7 @@ def slow(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
     """Photos that take long to read: all 24 take longer than there is, whoever reads them."""
     monkeypatch.setattr(scan, "look", slowly(reading.look, LOOK_SECONDS))
     monkeypatch.setattr(scan, "available_threads", lambda: 1)
-    monkeypatch.setattr(dataset, "decode", slowly(decode.decode, DECODE_SECONDS))
+    monkeypatch.setattr(dataset, "open_source", slowly(sources.open_source, DECODE_SECONDS))
     return harness
 
 

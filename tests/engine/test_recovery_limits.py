@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +131,11 @@ def test_a_sample_that_is_kept_out_does_not_come_again_in_its_epoch(
             ]
             bad.extend(dark[:1] if not bad else [])
             came.append(sum(sample_id in bad for sample_id in batch.sample_ids))
+            images_BCHW = batch.images_BCHW.float() / 255
             for position, sample_id in enumerate(batch.sample_ids):
                 if sample_id in bad:
-                    batch.images_BCHW[position] = 77.0
-            yield batch
+                    images_BCHW[position] = 77.0
+            yield replace(batch, images_BCHW=images_BCHW)
 
     real = torch.nn.Module.__call__
 

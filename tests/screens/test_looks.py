@@ -106,7 +106,15 @@ def test_the_training_screen_shows_what_matters_on_one_page(
     shown = asyncio.run(look())
     for words in ("Epoch 2/3", "Step 12/24", "Validation", "loss 0.", "images/s", "left"):
         assert words in shown
-    for words in ("✓ over", "the gradients are finite", "7 epoch", "○ watching", "s Stop", "Loss", "accuracy"):
+    for words in (
+        "✓ over",
+        "the gradients are finite",
+        "7 epoch",
+        "○ watching",
+        "s Stop",
+        "Loss",
+        "accuracy",
+    ):
         assert words in shown
     assert ("Accuracy  " in shown) == (size == LARGE)  # a chart of its own where there is room
 

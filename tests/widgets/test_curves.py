@@ -95,7 +95,7 @@ def test_zooming_draws_the_steps_in_view_alone(tmp_path: Path) -> None:
 
 def test_a_log_scale_names_real_figures_and_leaves_shares_alone(tmp_path: Path) -> None:
     shown = drawn(tmp_path, "x")
-    assert shown.count("log 1") == 3  # loss, macro F1 and learning rate, which are figures; accuracy is a share
+    assert shown.count("log 1") == 3  # loss, macro F1 and learning rate
     assert "2.000" in shown
     assert "80.0%" in shown
 
