@@ -114,8 +114,8 @@ LAYER_4 = (
         ),
         (
             "bad_input: numbers are not looked at",
-            "return is_in_range and is_float and has_usable_numbers(images_BCHW)",
-            "return is_in_range and is_float",
+            "return is_in_range and is_known and has_usable_numbers(images_BCHW)",
+            "return is_in_range and is_known",
         ),
         (
             "bad_input: another shape counts as clean",

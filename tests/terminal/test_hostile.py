@@ -18,12 +18,14 @@ from tests.terminal.hostile import HOSTILE, fill, fill_raw, offences
 
 HERE = Path(__file__).parent
 RECORDING = HERE.parent / "recordings" / "full_run.jsonl"
-UP, ESCAPE = b"\x1b[5~", b"\x1b"
+UP, ESCAPE, ENTER = b"\x1b[5~", b"\x1b", b"\r"
 KEYS = (
     *(b"1", UP, UP, UP, b"2", UP, UP, UP, b"3", b"\t", b"z", UP, UP, UP, UP, b"z"),
-    *(b"?", ESCAPE, b":", ESCAPE, b"m", ESCAPE),
+    *(b"C", b"A", b"g", *(b"j",) * 6, ENTER, ESCAPE, b"K", b"L", b"L", b"M", b"H", UP, UP, b"O"),
+    *(b"4", b"\t", UP, UP, b"3", b"?", ESCAPE, b":", ESCAPE, b"m", ESCAPE),
 )
-"""Every screen of the run, panels scrolled, zoom, help, palette and a dialog that lists names."""
+"""Every screen of the run and every tab, alerts one by one and one opened, panels scrolled, zoom,
+help, palette and a dialog that lists names."""
 
 
 def test_there_are_forty_of_them() -> None:
@@ -88,7 +90,7 @@ def test_hostile_names_of_runs_and_folders_are_harmless_at_home(
     )
     monkeypatch.chdir(place)
     screen = Terminal(sys.executable, str(HERE / "app_on_recording.py"), str(RECORDING), "--home")
-    screen.wait_for(b"digits-20260101")
+    screen.wait_for(b"abcd")
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
         screen.read()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +55,16 @@ def measured(parts: Parts, name: str, seconds: float = 120.0) -> str:
 def notes_of(events: list[Event]) -> list[str]:
     said = [event.message for event in of(LogWritten, events)]
     return [each for each in said if each.startswith("compute.precision = ")]
+
+
+@pytest.mark.usefixtures("_pays")
+def test_the_child_finds_the_engine_wherever_it_lies(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(formats.__file__).resolve().parents[3]
+    elsewhere = [each for each in sys.path if each and Path(each).resolve() != root]
+    monkeypatch.setattr(sys, "path", elsewhere)
+    assert "3 times the plain speed" in measured(assembled(harness), "all_run")
 
 
 @pytest.mark.usefixtures("_pays")
