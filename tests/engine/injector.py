@@ -171,11 +171,17 @@ def marked_sample(how: Callable[[Any], Any]) -> Fault:
                 injector.step = injector.trainer.loop.step if injector.trainer else -1
                 if not marked and injector.fires():
                     marked.append(batch.sample_ids[1])
-                images_BCHW = batch.images_BCHW.float() / 255
+                if not marked:
+                    yield batch
+                    continue
+                assert injector.trainer is not None
+                # No 8-bit pixel says that it is the one: made floats here, as on the device.
+                normalised = injector.trainer.parts.compute.normalisation
+                images_BCHW = normalised(batch.images_BCHW, torch.contiguous_format)
                 for position, sample_id in enumerate(batch.sample_ids):
                     if sample_id in marked:
                         images_BCHW[position, 0, 0, 0] = MARK
-                yield replace(batch, images_BCHW=images_BCHW) if marked else batch
+                yield replace(batch, images_BCHW=images_BCHW)
 
         def look(_module: Any, inputs: Any, output: Any) -> Any:
             return how(output) if bool((inputs[0][:, 0, 0, 0] == MARK).any()) else output
