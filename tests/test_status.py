@@ -230,7 +230,7 @@ class TestReading:
         assert 10 <= len(steps) <= 18
 
     def test_a_line_that_is_still_being_written_is_left(self, recorded: Recorded) -> None:
-        run = recorded("clean_run")
+        run = recorded("engine_lost")
         before = read_state(run)
         with run.events.open("ab") as log:
             log.write(b'{"kind":"heartbeat","seq":9')

@@ -210,6 +210,21 @@ def test_a_state_that_is_refused_in_mid_epoch_is_gone_back_from_at_once(
     assert (back.guard, back.from_step) == ("nonfinite_state", 5)
 
 
+def test_a_state_of_before_the_first_rollback_does_not_forget_it(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy in memory is the same both times, and of before the first."""
+    always(monkeypatch, lambda number: number in (2, 3, 4, 6, 7, 8))
+    guards = {**LENIENT, "rollback_steps": 1}
+    train = {"epochs": 1, "batch_size": 1}
+    _, events = harness.train(**settings(model={"name": "test_vit"}, train=train, guards=guards))
+    told = [
+        (back.to_step, back.source, back.learning_rate_factor, back.num_rollbacks)
+        for back in of(RunRolledBack, events)
+    ]
+    assert told == [(0, "memory", 1.0, 1), (0, "memory", 0.5, 2)]
+
+
 def with_norms(patch: pytest.MonkeyPatch, place: int, value: Callable[[int], float]) -> None:
     """Let a figure of every step be made up: 0 is the loss, 3 the gradient norm."""
     real = step.Stepper.measure
@@ -383,3 +398,23 @@ class TestOverflows:
         _, events = harness.train(**settings(train={"epochs": 1, "batch_size": 2}, guards=guards))
         assert trips(events, "fp16_scale") == [(3, "none")]
         assert [each for each in of(GuardRecovered, events) if each.guard == "fp16_scale"] == []
+
+
+def test_a_batch_in_parts_has_the_loss_and_the_gradients_of_the_whole(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = step.Stepper.measure
+    found: list[list[float]] = []
+
+    def measure(self: Any, batch: Any, number: int) -> Any:
+        measured = real(self, batch, number)
+        found.append(measured.tolist())
+        return measured
+
+    monkeypatch.setattr(step.Stepper, "measure", measure)
+    for size in (4, 2, 1):
+        train = {"epochs": 1, "max_steps": 1, "micro_batch_size": size}
+        harness.train(**settings(model={"name": "test_vit"}, train=train))
+    whole, halves, single = found
+    assert halves == pytest.approx(whole, rel=1e-4)
+    assert single == pytest.approx(whole, rel=1e-4)

@@ -245,3 +245,15 @@ def test_scores_of_nan_beside_a_finite_loss_are_skipped(
     _, events = harness.train(**SETTINGS)
     (trip,) = [each for each in of(GuardTripped, events) if each.layer == 5]
     assert "scores" in trip.what
+
+
+@pytest.mark.parametrize("value", [NAN, math.inf])
+def test_scores_are_seen_beside_whatever_loss_is_made_of_them(value: float) -> None:
+    scores_BK = torch.tensor([[1.0, 3.0], [5.0, 2.0]])
+    loss, targets = torch.tensor(0.5), torch.tensor([1, 1])
+    seen = step_module._seen(loss, scores_BK, targets)
+    assert [float(each) for each in seen] == [0.5, 8.0, 1.0]
+    scores_BK[1, 0] = value
+    seen = step_module._seen(loss, scores_BK, targets)
+    assert float(seen[0]) == 0.5
+    assert not math.isfinite(float(seen[1]))

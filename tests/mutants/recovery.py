@@ -623,7 +623,7 @@ MEMORY = (
     ),
     *mutants_of(
         "engine/step.py",
-        (_MEMORY, _PROTECTION, _HEALING),
+        (_LIMITS, _MEMORY, _PROTECTION),
         (
             "accumulation: the last part alone is learned from",
             "trainable.scaler.scale(loss).backward()",
