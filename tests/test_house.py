@@ -21,7 +21,10 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base
 INPUT_SIZES = {224, 336, 384, 448}
 """Sizes that a model is made for; as a literal, one of them once broke every run."""
 HEAVY = {"torch", "torchvision", "timm", "numpy", "PIL", "textual", "safetensors", "sklearn"}
-APP = {"app", "app_verbs", "run_app", "shell", "changing", "key_help", "palette", "themes"}
+APP = {
+    *("app", "app_verbs", "draft_app", "run_app", "shell"),
+    *("changing", "key_help", "palette", "themes"),
+}
 """Front modules that draw, and so bring in textual; screens and widgets are folders."""
 FRONT = sorted(
     path.stem

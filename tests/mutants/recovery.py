@@ -217,13 +217,13 @@ THE_STEP = (
         (_STEP,),
         (
             "skip: the kernel takes a bad step",
-            "told.found_inf = (\n        torch.zeros_like(reference) if is_bad is None",
-            "told.found_inf = (\n        torch.zeros_like(reference) if True",
+            "told.grad_scale, told.found_inf = divisor, is_bad",
+            "told.grad_scale, told.found_inf = divisor, None",
         ),
         (
             "clipping: the kernel does not divide",
-            "told.grad_scale = divisor",
-            "told.grad_scale = None",
+            "told.grad_scale, told.found_inf = divisor, is_bad",
+            "told.grad_scale, told.found_inf = None, is_bad",
         ),
     ),
     *mutants_of(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from textual.app import App, ComposeResult
 from textual.widget import Widget
+from textual.widgets import Static
 
 from ecotui.events import (
     CheckpointVerified,
@@ -28,6 +29,8 @@ from ecotui.replay import Replay
 from ecotui.state import RunState, fold
 from ecotui.widgets.checkpoint_table import CheckpointTable
 from ecotui.widgets.class_table import ClassTable
+from ecotui.widgets.finding_rows import CheckRow
+from ecotui.widgets.finding_text import detail
 from ecotui.widgets.guard_strip import GuardStrip
 from ecotui.widgets.health_log import HealthLog
 from ecotui.widgets.stage_bars import StageBars
@@ -157,10 +160,13 @@ def test_a_failed_check_says_what_was_expected_and_what_to_do() -> None:
         expected="2 GB",
         remedy="free [@click=app.quit]some[/]",
     )
-    shown = drawn(VerdictList("Checks", "none"), lambda verdicts: verdicts.show((check,)))
+    row = CheckRow("disk", check)
+    shown = drawn(VerdictList("Checks", "none"), lambda verdicts: verdicts.show((row,)))
     assert "✗ fail  no room [/left" in shown
-    assert "expected: 2 GB" in shown
-    assert "to fix: free [@click=app.quit]some[/]" in shown
+    told = drawn(Static(), lambda static: static.update(detail(row)))
+    assert "✗ fail: no room [/left" in told
+    assert "expected: 2 GB" in told
+    assert "to fix: free [@click=app.quit]some[/]" in told
 
 
 def test_the_summary_is_out_of_sight_until_there_is_one() -> None:
