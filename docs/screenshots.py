@@ -35,7 +35,7 @@ async def picture(kind: str, nth: int) -> str:
     app.animation_level = "none"
     async with app.run_test(size=SIZE) as pilot:
         engine.go_on_to(kind, nth)
-        for _ in range(5):
+        for _ in range(20):
             await pilot.pause(0.1)
         return _alone(app.export_screenshot(title="ecotui"))
 
