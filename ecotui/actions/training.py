@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ecotui.actions.action import Action, with_run
 
 
-def _tab(key: str, name: str, word: str, words: str) -> Action:
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One tab of the training screen.
+
+    Attributes:
+        id: Of what it shows.
+        key: As it stands on the keyboard.
+        word: What it is called.
+        short: The same where there is little room.
+        help: What it shows.
+    """
+
+    id: str
+    key: str
+    word: str
+    short: str
+    help: str
+
+
+TABS = (
+    Tab("overview", "O", "Overview", "View", "what matters on one page"),
+    Tab("charts", "C", "Charts", "Chart", "loss, accuracy, macro F1 and learning rate"),
+    Tab("alerts", "A", "Alerts", "Alert", "every alert, to be filtered and opened"),
+    Tab("checkpoints", "K", "Checkpoints", "Ckpt", "what is saved: resume from it, export, delete"),
+    Tab("classes", "L", "Classes", "Class", "each class, and what it is taken for"),
+    Tab("machine", "M", "Machine", "Mach", "processors, memory, disk, waiting for photos"),
+    Tab("health", "H", "Health", "Hlth", "signs of health, layers and the scorecard"),
+)
+
+
+def _going_to(tab: Tab) -> Action:
     return Action(
-        f"training.{name}",
-        key,
-        f"tab('{name}')",
-        word,
-        words,
+        f"training.{tab.id}",
+        tab.key,
+        f"tab('{tab.id}')",
+        tab.word,
+        tab.help,
         place="training",
         when=with_run,
         in_footer=False,
@@ -19,13 +51,7 @@ def _tab(key: str, name: str, word: str, words: str) -> Action:
 
 
 TRAINING: tuple[Action, ...] = (
-    _tab("O", "overview", "Overview", "what matters on one page"),
-    _tab("C", "charts", "Charts", "loss, accuracy, macro F1 and learning rate"),
-    _tab("A", "alerts", "Alerts", "every alert, to be filtered and opened"),
-    _tab("K", "checkpoints", "Checkpoints", "what is saved: resume from it, export, delete"),
-    _tab("L", "classes", "Classes", "each class, and what it is taken for"),
-    _tab("M", "machine", "Machine", "processors, memory, disk, waiting for photos"),
-    _tab("H", "health", "Health", "signs of health, layers and the scorecard"),
+    *map(_going_to, TABS),
     Action(
         "training.next_tab",
         "right_square_bracket",

@@ -11,7 +11,7 @@ from textual.containers import Container, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from ecotui.actions.training import TRAINING
+from ecotui.actions.training import TABS, TRAINING
 from ecotui.alert_lines import Acknowledged
 from ecotui.screens.frame import MIN_ROWS
 from ecotui.screens.run_screen import RunScreen
@@ -33,17 +33,8 @@ from ecotui.widgets.panel import bindings_of
 from ecotui.widgets.seen import Seen
 from ecotui.widgets.stage_bars import StageBars
 from ecotui.widgets.summary_panel import SummaryPanel
-from ecotui.widgets.tab_line import Tab, TabLine
+from ecotui.widgets.tab_line import TabLine
 
-TABS = (
-    Tab("overview", "O", "Overview", "View"),
-    Tab("charts", "C", "Charts", "Chart"),
-    Tab("alerts", "A", "Alerts", "Alert"),
-    Tab("checkpoints", "K", "Checkpoints", "Ckpt"),
-    Tab("classes", "L", "Classes", "Class"),
-    Tab("machine", "M", "Machine", "Mach"),
-    Tab("health", "H", "Health", "Hlth"),
-)
 LOOK_SECONDS = 2.0
 """Between two looks at which checkpoints are on the disk, while the table of them is in view."""
 
@@ -96,12 +87,7 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
             yield self._later("health", lambda: [GuardStrip(), HealthPanel()])
 
     def _later(self, name: str, make: Callable[[], list[Widget]]) -> Later:
-        def when_made() -> None:
-            self._files_seen.forget()
-            self.follow()
-            self._focus_in(name)
-
-        return Later(make, when_made, id=name, classes="tab")
+        return Later(make, self._files_seen.forget, id=name, classes="tab")
 
     def _make_alerts(self) -> list[Widget]:
         return [AlertLog("Alerts", self.acknowledged, id="every"), AlertDetail()]

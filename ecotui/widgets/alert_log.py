@@ -198,11 +198,6 @@ levels, t leaves those with certain words, e shows everything again, a acknowled
             parts.append("Enter opens, f level, t text, a seen")
         self._tell(", ".join(parts))
 
-    def watch_has_focus(self, has_focus: bool) -> None:
-        """Name the keys while they are heard here."""
-        super().watch_has_focus(has_focus)
-        self._tell_where()
-
     def _move_to(self, index: int) -> None:
         super()._move_to(index)
         self._note_highlighted()

@@ -18,7 +18,7 @@ class Later(Container):
 
     Args:
         make: Returns the widgets; called once.
-        when_made: Called when they are there, to have them shown the state at once.
+        when_made: Called when they are there, before anything is shown in them.
     """
 
     DEFAULT_CSS = "Later { height: auto; }"
@@ -50,4 +50,4 @@ class Later(Container):
         if make is None:
             return
         await self.mount_all(make())
-        self.call_after_refresh(self._when_made)
+        self._when_made()

@@ -201,14 +201,13 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
         """Fold anew."""
         self._lay_out()
 
-    def on_focus(self) -> None:
-        """Unfold the line under the cursor."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Unfold the line under the cursor while keys are heard; forget what was typed after."""
+        super().watch_has_focus(has_focus)
+        if not has_focus:
+            self._typed = None
         self._lay_out()
-
-    def on_blur(self) -> None:
-        """Fold it again, and forget what was being typed."""
-        self._typed = None
-        self._lay_out()
+        self._tell_where()
 
     # Moving ---------------------------------------------------------------------------------------
 

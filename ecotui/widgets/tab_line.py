@@ -10,24 +10,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from ecotui.actions.training import Tab
 from ecotui.text import visible
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One tab.
-
-    Attributes:
-        id: Of what it shows.
-        key: As it stands on the keyboard.
-        word: What it is called.
-        short: The same where there is little room.
-    """
-
-    id: str
-    key: str
-    word: str
-    short: str
 
 
 class TabLine(Static):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,21 +24,9 @@ from ecotui.screens.dialogs.leave import LeaveScreen
 from ecotui.screens.fitting import ScreenName, fitting_screen
 from ecotui.screens.home import HomeScreen
 from ecotui.state import RunState, fold
+from tests.screens.stories import play
 
 Open = Callable[..., Any]
-
-
-def play(story: Callable[[Any], Coroutine[Any, Any, None]], opened: Any) -> int | None:
-    """Run a story with an open app, and return what the app was left with."""
-
-    async def tell() -> int | None:
-        async with opened as here:
-            await story(here)
-            await here.pilot.pause()
-            left_with: int | None = here.app.return_value
-            return left_with
-
-    return asyncio.run(tell())
 
 
 # Following ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import json
 import struct
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,10 @@ from ecotui.widgets.finding_rows import CheckRow, FileRow, FindingRow, PicturesR
 from ecotui.widgets.thumbnail import Thumbnail
 from ecotui.widgets.verdict_list import VerdictList
 from tests.screens.looks import LOOKS, assert_text, colours_on, shots
+from tests.screens.stories import play
 
 Open = Callable[..., Any]
 CONFIG = '# mine\n[data]\nroot = "photos"\n\n[train]\nmicro_batch_size = 8   # small\n'
-
-
-def play(story: Callable[[Any], Coroutine[Any, Any, None]], opened: Any) -> None:
-    async def tell() -> None:
-        async with opened as here:
-            await story(here)
-
-    asyncio.run(tell())
 
 
 async def until(here: Any, is_so: Callable[[], bool]) -> None:

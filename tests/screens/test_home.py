@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,10 @@ from ecotui.screens.home import HomeScreen
 from ecotui.screens.home_runs import RunTable, age_words, short_name, widths_for
 from ecotui.screens.home_start import StartScreen
 from tests.screens.looks import LOOKS, assert_text, colours_on, shots
+from tests.screens.stories import play
 
 Open = Callable[..., Any]
 Recorded = Callable[[str], RunDir]
-Story = Callable[[Any], Awaitable[None]]
-
-
-def play(story: Story, opened: Any) -> None:
-    async def tell() -> None:
-        async with opened as here:
-            await story(here)
-
-    asyncio.run(tell())
 
 
 @pytest.fixture

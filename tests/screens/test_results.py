@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,10 @@ from ecotui.screens.results import free_path
 from ecotui.screens.results_mistakes import MistakesPanel, card_lines
 from ecotui.widgets.overlay_chart import Curve, plot
 from tests.screens.looks import LOOKS, assert_text, colours_on, shots
+from tests.screens.stories import play
 
 Open = Callable[..., Any]
 Recorded = Callable[[str], RunDir]
-Story = Callable[[Any], Awaitable[None]]
-
-
-def play(story: Story, opened: Any) -> None:
-    async def tell() -> None:
-        async with opened as here:
-            await story(here)
-
-    asyncio.run(tell())
 
 
 async def wait_until(here: Any, is_so: Callable[[], bool]) -> None:

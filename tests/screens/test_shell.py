@@ -35,7 +35,7 @@ from ecotui.screens.dialogs.value import ValueScreen
 from ecotui.state import RunState
 from ecotui.widgets.brief import brief_lines
 from tests.screens.looks import colours_on, text_on
-from tests.screens.test_app import play
+from tests.screens.stories import play
 
 Open = Callable[..., Any]
 TRAINING = ("steps_taken", 2)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ecotui.actions.training import TABS
 from ecotui.commands import (
     ContinueRun,
     ExtendRun,
@@ -25,22 +25,12 @@ from ecotui.jobs import ExportJob
 from ecotui.paths import RunDir
 from ecotui.screens.dialogs.alert import AlertScreen, TextScreen
 from ecotui.screens.dialogs.layer import LayerScreen
-from ecotui.screens.training import TABS
 from ecotui.screens.training_files import confusion_of, record_of, sizes_of
 from tests.screens.looks import LOOKS, assert_text, shots
+from tests.screens.stories import play
 
 Open = Callable[..., Any]
 HOSTILE = "[@click=app.quit]x[/] \x1b[31m"
-
-
-def play(story: Callable[[Any], Coroutine[Any, Any, None]], opened: Any) -> None:
-    """Run a story with an open app."""
-
-    async def tell() -> None:
-        async with opened as here:
-            await story(here)
-
-    asyncio.run(tell())
 
 
 async def training(here: Any, kind: str = "stage_advanced", nth: int = 13) -> None:
