@@ -214,6 +214,10 @@ class Control:
         if self._flag.reason is not None:
             raise StopRequested(self._flag.reason)
 
+    def speak_through(self, emit: Emit) -> None:
+        """State everything from here on through what listens for a pause: the watch, messages."""
+        self._emit = emit
+
     def wish_pause(self, why: str) -> None:
         """Save and stand still at the next look; may be called from any thread."""
         self._pause_wish = why

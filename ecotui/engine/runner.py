@@ -96,6 +96,7 @@ def run_job(
     """
     messenger = Messenger(emit, _whom_to_tell(run, settings), run)
     watched = Watched(messenger, attempt, control.deadline)
+    control.speak_through(watched)
     if attempt > 1:
         watched.checkpoint = _newest_checkpoint(run)
     try:

@@ -88,6 +88,7 @@ def train(
     parts = assemble(config, index, emit, lambda: control.poll(last_step), has_state=has_state)
     watch = _watch(parts, run, control, emit)
     emit = watch
+    control.speak_through(watch)
     try:
         # What is resumed has its formats, even where its config.toml leaves them open.
         asked = None if is_resumed else config.compute

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ecotui.commands import ContinueRun, PauseRun, append_command
 from ecotui.engine.messages import message_of
 from ecotui.engine.messenger import Messenger
 from ecotui.envelope import Severity
@@ -28,6 +29,7 @@ from ecotui.events import (
     RunPaused,
     RunStopped,
     SavingFailed,
+    StageStarted,
 )
 from ecotui.notify_settings import NotifyConfig
 from ecotui.paths import RunDir
@@ -487,6 +489,25 @@ def test_a_run_tells_its_end_and_keeps_the_secret_out_of_all_it_states_and_write
         if path.is_file() and SECRET.encode() in path.read_bytes()
     }
     assert holding == {"config.toml", "resolved.toml"}
+
+
+def test_a_run_that_pauses_before_its_training_tells_it(harness: Harness, serve: Serve) -> None:
+    server = serve(with_status(200))
+    run = harness.new(notify={"webhook": server.url}, train={"epochs": 1})
+
+    def hook(event: Event) -> None:
+        if isinstance(event, StageStarted) and event.stage == "read_data":
+            append_command(run.commands, PauseRun())
+        if isinstance(event, RunPaused):
+            append_command(run.commands, ContinueRun())
+
+    events, _ = harness.run(run, hook)
+    begun = [each.stage if isinstance(each, StageStarted) else each.kind for each in events]
+    assert begun.index("run_paused") < begun.index("train")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while "paused" not in {body["event"] for body in server.bodies}:
+        assert time.monotonic() < deadline, server.bodies
+        time.sleep(0.05)
 
 
 def test_a_guard_that_trips_reaches_people(serve: Serve, tmp_path: Path) -> None:

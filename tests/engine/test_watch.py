@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ecotui.commands import ContinueRun, append_command
+from ecotui.commands import ContinueRun, PauseRun, append_command
 from ecotui.config import RunConfig
 from ecotui.engine import step, training_job
 from ecotui.engine import watch as watch_module
@@ -678,6 +678,37 @@ class TestInARun:
         assert stalls[0].step == 3
         assert "hanging" in capfd.readouterr().err
         assert any(each.guard == "stall" for each in of(GuardRecovered, events))
+
+    def test_a_run_that_is_asked_to_pause_is_not_said_to_have_stalled(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks: list[float] = []
+
+        class Counted(FakeGauges):
+            def look(self) -> Gauge:
+                looks.append(time.monotonic())
+                return super().look()
+
+        monkeypatch.setattr(training_job, "Gauges", lambda path: Counted())
+        fast(monkeypatch)
+        run = harness.new(train={"epochs": 2}, watch={"stall_seconds": 0.3, "stall_factor": 1.0})
+
+        def hook(event: Event) -> None:
+            if isinstance(event, EpochFinished) and event.epoch == 1:
+                append_command(run.commands, PauseRun())
+            if isinstance(event, RunPaused):
+                looks.clear()
+                threading.Thread(target=go_on).start()
+
+        def go_on() -> None:
+            wait_for(lambda: len(looks) > 2 and looks[-1] - looks[0] > 1.0)
+            append_command(run.commands, ContinueRun())
+
+        events, code = harness.run(run, hook)
+        assert code == 0
+        (went_on,) = of(RunContinued, events)
+        assert went_on.seconds > 1.0
+        assert [each for each in of(GuardTripped, events) if each.guard == "stall"] == []
 
 
 class TestPauseOfTheWatch:
