@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import textual._wait
 from textual.pilot import Pilot
 
 from tests.screens.looks import text_on
@@ -16,6 +17,11 @@ SECONDS = 30.0
 LOOKS = 3
 """So many looks in a row show the same before a screen is taken for still: one layout may ask
 for another, and does so within a look."""
+
+# After each key a pilot looks in steps of 20 ms whether the process is idle, and most of the time
+# of a test would go into them. What is waited for here is more than that.
+textual._wait.SLEEP_GRANULARITY = 1 / 250
+textual._wait.SLEEP_IDLE = 1 / 1000
 
 
 async def stand_still(pilot: Pilot[Any], is_heard: Callable[[], bool] = lambda: True) -> str:

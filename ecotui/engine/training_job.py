@@ -88,7 +88,6 @@ def train(
     parts = assemble(config, index, emit, lambda: control.poll(last_step), has_state=has_state)
     watch = _watch(parts, run, control, emit)
     emit = watch
-    control.speak_through(watch)
     try:
         # What is resumed has its formats, even where its config.toml leaves them open.
         asked = None if is_resumed else config.compute
@@ -133,7 +132,7 @@ def _watch(parts: Parts, run: RunDir, control: Control, emit: Emit) -> Watch:
 
     device = parts.compute.device
     name = card_name(device, card_uuid(device))
-    return Watch(
+    watch = Watch(
         emit,
         control,
         lambda: parts.config,
@@ -141,6 +140,8 @@ def _watch(parts: Parts, run: RunDir, control: Control, emit: Emit) -> Watch:
         card=None if name is None else Card(name),
         state_bytes=parts.state_bytes,
     )
+    control.speak_through(watch)
+    return watch
 
 
 def check_only(run: RunDir, control: Control, emit: Emit) -> None:

@@ -29,6 +29,7 @@ from ecotui.events import (
     RunPaused,
     RunStopped,
     SavingFailed,
+    SetupAdvanced,
     StageStarted,
 )
 from ecotui.notify_settings import NotifyConfig
@@ -496,7 +497,7 @@ def test_a_run_that_pauses_before_its_training_tells_it(harness: Harness, serve:
     run = harness.new(notify={"webhook": server.url}, train={"epochs": 1})
 
     def hook(event: Event) -> None:
-        if isinstance(event, StageStarted) and event.stage == "read_data":
+        if isinstance(event, SetupAdvanced) and event.doing == "loading PyTorch and timm":
             append_command(run.commands, PauseRun())
         if isinstance(event, RunPaused):
             append_command(run.commands, ContinueRun())
