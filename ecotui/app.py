@@ -334,8 +334,10 @@ class EcoApp(DraftApp):
         self.exit(ExitCode.DONE)
 
     def run_is_over(self) -> None:
-        """Leave, where somebody waits for that."""
-        if self._leaves_at_end:
+        """Leave, where somebody waits for that or is still asked what becomes of the run."""
+        from ecotui.screens.dialogs.leave import LeaveScreen
+
+        if self._leaves_at_end or isinstance(self.screen, LeaveScreen):
             self.exit(self.run_exit_code())
 
     def run_exit_code(self) -> int:

@@ -317,6 +317,19 @@ def test_leaving_a_live_run_asks_first(key: str, open_app: Open) -> None:
     assert play(story, open_app("full_run")) == ExitCode.DONE
 
 
+def test_a_run_that_ends_while_the_question_is_open_answers_it(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        here.engine.go_on_to("steps_taken")
+        await here.settle()
+        await here.press("q")
+        assert isinstance(here.app.screen, LeaveScreen)
+        here.engine.go_on()
+        await here.settle()
+        assert here.engine.asked == []
+
+    assert play(story, open_app("stopped")) == ExitCode.RESUMABLE
+
+
 def test_leaving_with_stop_waits_for_the_checkpoint(open_app: Open) -> None:
     async def story(here: Any) -> None:
         here.engine.go_on_to("steps_taken")

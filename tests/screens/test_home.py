@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from textual.widgets import Input
 from ecotui import lock
 from ecotui.app_settings import AppSettings
 from ecotui.jobs import DescribeJob
+from ecotui.paced_replay import PacedReplay
 from ecotui.paths import RunDir
 from ecotui.runs_table import Rows, RunRow
 from ecotui.screens.config import ConfigScreen
@@ -169,6 +171,14 @@ def test_r_goes_on_with_the_run_under_the_cursor(open_app: Open, runs: list[RunD
     play(story, open_app("full_run", opening=None))
 
 
+@pytest.fixture
+def _slow_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a replay not reach its end by itself, however busy the machine is."""
+    slow = (lambda: time.monotonic() / 100,)
+    monkeypatch.setattr(PacedReplay.__init__, "__defaults__", slow)
+
+
+@pytest.mark.usefixtures("_slow_replay")
 def test_p_plays_the_log_again_and_keeps_the_run(open_app: Open, runs: list[RunDir]) -> None:
     async def story(here: Any) -> None:
         await on_the_runs(here, "p")
@@ -191,6 +201,7 @@ def test_p_plays_the_log_again_and_keeps_the_run(open_app: Open, runs: list[RunD
     play(story, open_app("full_run", opening=None))
 
 
+@pytest.mark.usefixtures("_slow_replay")
 def test_a_replay_is_left_without_a_question(open_app: Open, runs: list[RunDir]) -> None:
     async def story(here: Any) -> None:
         await on_the_runs(here, "p")

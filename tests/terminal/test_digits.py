@@ -187,6 +187,7 @@ def test_every_way_to_quit_and_to_come_back(going: Session) -> None:
     again = going.wait_for(RunStopped, 2)
     assert isinstance(again, RunStopped)
     assert again.step > stopped.step
+    going.screen.wait_until(lambda seen: "r Resume" in seen)
     going.screen.press(b"q")
     told(going.screen, ExitCode.RESUMABLE)
     assert [each.seq for each in going.log.read()] == list(range(1, len(going.log.events) + 1))
@@ -221,6 +222,7 @@ def test_a_terminal_that_is_closed_takes_the_app_along_and_not_the_run(
         assert isinstance(last, StepsTaken)
         same = rf"Step\s+{last.step_in_epoch}/"
         going.screen.wait_until(lambda seen, same=same: re.search(same, seen))  # type: ignore[misc]
+        going.screen.wait_until(lambda seen: "p Continue" in seen)
         going.screen.press(b"p")
         going.wait_for(RunContinued, number + 1)
     assert going.log.of(RunStopped) == []
