@@ -26,7 +26,7 @@ from ecotui.engine.audit.sampled import OutOfTimeError, looked_at
 from ecotui.engine.audit.scan import Scan, scan
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.emit import Emit, span
-from ecotui.events import SetupAdvanced
+from ecotui.events import LogWritten, SetupAdvanced
 from ecotui.paths import RunDir
 from ecotui.plans import AuditFinished, AuditReported
 
@@ -109,8 +109,8 @@ def examine(
         poll: Called ten times a second at least; what it raises ends the audit.
 
     Emits:
-        StageStarted, StageAdvanced, StageFinished, SetupAdvanced, AuditReported for every
-        category, AuditFinished.
+        StageStarted, StageAdvanced, StageFinished, SetupAdvanced, LogWritten for files that do
+        not come, AuditReported for every category, AuditFinished.
 
     Raises:
         OSError: The run directory cannot be written.
@@ -125,6 +125,7 @@ def examine(
             poll=poll,
             advance=stage.advance,
             is_over=None if reading is None else lambda: time.monotonic() >= reading,
+            warn=lambda message: emit(LogWritten(severity="warning", message=message)),
         )
     key = key_of(index, found, f"{wish.mean} {wish.std}")
     events = None

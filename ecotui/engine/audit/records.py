@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from enum import IntEnum, IntFlag
 from typing import Any
 
@@ -86,3 +87,12 @@ def can_be_seen(rows: Rows) -> NDArray[np.bool_]:
     outcomes = rows["outcome"]
     seen: NDArray[np.bool_] = (outcomes == Outcome.READ) | (outcomes == Outcome.SUSPECT)
     return seen
+
+
+def row_file(count: int) -> Rows:
+    """Return rows in a file that goes with the process: a million need no RAM of their own."""
+    with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
+        file.truncate(max(1, count) * ROW.itemsize)
+        mapped = np.memmap(file, dtype=ROW, mode="r+", shape=(max(1, count),))
+        # A plain array over the same memory: the mapped one takes its time at every access.
+        return np.asarray(mapped)[:count]

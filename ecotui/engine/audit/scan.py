@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from ecotui.engine.audit.alike_content import hash_alike
 from ecotui.engine.audit.cache import Cache, Known, carried_over
+from ecotui.engine.audit.crew import Crew
 from ecotui.engine.audit.identity import identify
 from ecotui.engine.audit.looks import colour_figures, measure
 from ecotui.engine.audit.reading import Look, look
-from ecotui.engine.audit.records import FORMATS, ROW, TILE_SIDE, Outcome, Rows, Tiles, Trait
+from ecotui.engine.audit.records import FORMATS, TILE_SIDE, Outcome, Rows, Tiles, Trait, row_file
 from ecotui.engine.data.index import DataIndex
+from ecotui.text import duration, visible
 
 FILES_AT_ONCE = 32
 """Files that a thread reads before it hands its findings over."""
@@ -38,6 +40,14 @@ Decoding in colours costs a third more than in grey."""
 
 PATIENCE_SECONDS = 2.0
 """Of a scan whose time is over, for the files that are being read."""
+
+NAMED_SECONDS = 20.0
+"""After which a file that is still being read is named."""
+LOST_SECONDS = 120.0
+"""After which nobody waits for a file any more, and a thread takes the place of its own.
+
+A read from a hard NFS mount whose server is gone never returns (nfs(5), `hard`); one from a
+tape or a cloud drive takes a minute now and then."""
 
 _POLL_SECONDS = 0.1
 _NUMBER_OF_FORMAT = {name: number for number, name in enumerate(FORMATS)}
@@ -68,6 +78,10 @@ class Scan:
     cache: Cache | None = None
 
 
+def _unheard(message: str) -> None:
+    del message
+
+
 def scan(  # noqa: PLR0913
     index: DataIndex,
     *,
@@ -78,6 +92,7 @@ def scan(  # noqa: PLR0913
     advance: Callable[[int], None],
     threads: int | None = None,
     is_over: Callable[[], bool] | None = None,
+    warn: Callable[[str], None] = _unheard,
 ) -> Scan:
     """Read all files of a data set that have changed since the last time.
 
@@ -91,8 +106,9 @@ def scan(  # noqa: PLR0913
         threads: That read; as many as there are processors when None.
         is_over: Says when to read no more: what was read until then is spread over the data
             set. None: all is read. Called in other threads, too.
+        warn: Told of files that do not come.
     """
-    rows = _row_file(len(index.names))
+    rows = row_file(len(index.names))
     identify(index.root, index.names, rows, poll)
     cache = Cache(index.root, max_pixels=max_pixels)
     known = None if rechecks else cache.load()
@@ -112,7 +128,7 @@ def scan(  # noqa: PLR0913
     if known is not None:
         _carry_over(found, known, places, sources)
     advance(len(places))
-    scanning = _Scanning(index, found, cache, max_pixels, poll, advance, is_over)
+    scanning = _Scanning(index, found, cache, max_pixels, poll, advance, is_over, warn)
     scanning.run(_remaining(len(index.names), places), threads or available_threads())
     if known is not None and tiles_name and known.tiles_name != tiles_name:
         cache.forget_tiles(known.tiles_name)
@@ -127,15 +143,6 @@ def available_threads() -> int:
     allowed = getattr(os, "sched_getaffinity", None)
     count = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
     return max(1, min(MAX_THREADS, count))
-
-
-def _row_file(count: int) -> Rows:
-    """Return rows in a file that goes with the process: a million need no RAM of their own."""
-    with tempfile.TemporaryFile(prefix="ecotui-audit-") as file:
-        file.truncate(max(1, count) * ROW.itemsize)
-        mapped = np.memmap(file, dtype=ROW, mode="r+", shape=(max(1, count),))
-        # A plain array over the same memory: the mapped one takes its time at every access.
-        return np.asarray(mapped)[:count]
 
 
 def _tile_file(cache: Cache, count: int) -> tuple[Tiles, str]:
@@ -204,7 +211,7 @@ def _remaining(count: int, done: NDArray[np.int64]) -> NDArray[np.int64]:
 class _Scanning:
     """The files that are left, on their way through a pool of threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         index: DataIndex,
         found: Known,
@@ -213,6 +220,7 @@ class _Scanning:
         poll: Callable[[], None],
         advance: Callable[[int], None],
         is_over: Callable[[], bool] | None,
+        warn: Callable[[str], None],
     ) -> None:
         self._index, self._found, self._cache = index, found, cache
         self._is_spread, self._is_over = is_over is not None, is_over or _never
@@ -220,25 +228,28 @@ class _Scanning:
         self._max_pixels, self._poll, self._advance = max_pixels, poll, advance
         self._colour_stride = _colour_stride(len(index.names))
         self._store_due = time.monotonic() + STORE_SECONDS
+        self._warn = warn
+        self._waiting: deque[tuple[NDArray[np.int64], Future[list[Look]]]] = deque()
+        self._being_read: dict[int, tuple[int, float]] = {}
+        self._named: set[int] = set()
         self.num_read = self.num_bytes = 0
 
     def run(self, remaining: NDArray[np.int64], threads: int) -> None:
         """Read them; what was read until something is raised is stored all the same."""
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="audit")
-        waiting: deque[tuple[NDArray[np.int64], Future[list[Look]]]] = deque()
+        self._crew = Crew(self._read, threads)
         try:
             for chunk in self._chunks(remaining, threads):
                 if self._is_over():
                     break
-                waiting.append((chunk, pool.submit(self._read, chunk)))
+                self._waiting.append((chunk, self._crew.submit(chunk)))
                 # A few chunks ahead: neither do threads wait, nor do pictures pile up.
-                if len(waiting) > 2 * threads:
-                    self._take(*waiting.popleft())
-            while waiting:
-                self._take(*waiting.popleft())
+                if len(self._waiting) > 2 * threads:
+                    self._take(*self._waiting.popleft())
+            while self._waiting:
+                self._take(*self._waiting.popleft())
             hash_alike(self._index, self._found.rows, self._poll)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            self._crew.dismiss()
             self._store()
 
     def _chunks(self, remaining: NDArray[np.int64], threads: int) -> list[NDArray[np.int64]]:
@@ -266,15 +277,18 @@ class _Scanning:
         for sample_id in chunk.tolist():
             if self._is_over():
                 break
+            self._being_read[int(chunk[0])] = (sample_id, time.monotonic())
             seen = look(
                 os.fsdecode(self._root + self._index.names.raw(sample_id)),
                 max_pixels=self._max_pixels,
                 wants_colours=sample_id % self._colour_stride == 0,
             )
             looks.append(seen)
-        visible = [place for place, seen in enumerate(looks) if seen.greys is not None]
-        rows, tiles = measure([looks[place].greys for place in visible])  # type: ignore[misc]
-        self._write_looks(chunk[visible], rows, tiles)
+        if self._being_read.pop(int(chunk[0]), None) is None:
+            return []  # given up meanwhile: another thread has what was left
+        shown = [place for place, seen in enumerate(looks) if seen.greys is not None]
+        rows, tiles = measure([looks[place].greys for place in shown])  # type: ignore[misc]
+        self._write_looks(chunk[shown], rows, tiles)
         coloured = [place for place, seen in enumerate(looks) if seen.colours is not None]
         figures = colour_figures([looks[place].colours for place in coloured])  # type: ignore[misc]
         self._write_colours(chunk[coloured], figures)
@@ -294,7 +308,7 @@ class _Scanning:
 
     def _take(self, chunk: NDArray[np.int64], future: Future[list[Look]]) -> None:
         """Wait for some files and write down what was seen."""
-        looks = self._awaited(future)
+        looks = self._awaited(chunk, future)
         chunk = chunk[: len(looks)]
         if not looks:
             return
@@ -305,7 +319,7 @@ class _Scanning:
         if time.monotonic() >= self._store_due:
             self._store()
 
-    def _awaited(self, future: Future[list[Look]]) -> list[Look]:
+    def _awaited(self, chunk: NDArray[np.int64], future: Future[list[Look]]) -> list[Look]:
         """Return what a thread saw; nothing where a file never comes and the time is over."""
         over_at: float | None = None
         while True:
@@ -314,11 +328,43 @@ class _Scanning:
                 return future.result(timeout=_POLL_SECONDS)
             except TimeoutError:
                 if not self._is_over():
+                    if self._is_lost(chunk):
+                        return []
                     continue
             now = time.monotonic()
             over_at = over_at or now
             if now - over_at > PATIENCE_SECONDS:
                 return []
+
+    def _is_lost(self, chunk: NDArray[np.int64]) -> bool:
+        """Name the file that a thread waits for, and in the end go on without it."""
+        sample_id, since = self._being_read.get(int(chunk[0]), (-1, 0.0))
+        seconds = time.monotonic() - since
+        if sample_id < 0 or seconds < NAMED_SECONDS:
+            return False
+        name = visible(self._index.path_of(sample_id))
+        if seconds < LOST_SECONDS:
+            if sample_id not in self._named:
+                self._named.add(sample_id)
+                self._warn(
+                    f"still waiting for {name}, for {duration(seconds)}: its drive or its mount "
+                    f"does not answer; after {duration(LOST_SECONDS)} the audit goes on without it"
+                )
+            return False
+        if self._being_read.pop(int(chunk[0]), None) is None:
+            return False  # it came just now
+        reason = f"reading it did not end within {duration(LOST_SECONDS)}"
+        self._found.rows["outcome"][sample_id] = Outcome.UNREADABLE
+        self._found.rows["mtime_ns"][sample_id] = 0  # so that the next audit tries it again
+        self._found.remarks[sample_id] = reason
+        self._warn(f"{name}: {reason}; the audit goes on without it")
+        self.num_read += 1
+        self._advance(1)
+        rest = chunk[chunk != sample_id]
+        self._crew.add_thread()
+        if len(rest):
+            self._waiting.append((rest, self._crew.submit(rest)))
+        return True
 
     def _write(self, ids: NDArray[np.int64], looks: Sequence[Look]) -> None:
         rows = self._found.rows

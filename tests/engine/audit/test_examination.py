@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +15,13 @@ from PIL import Image
 
 from ecotui.audit_categories import BY_NAME, CATEGORIES
 from ecotui.config import DataConfig
-from ecotui.engine.audit import examination
+from ecotui.engine.audit import examination, reading
+from ecotui.engine.audit import scan as scanning
 from ecotui.engine.audit.examination import Audit, Wish, examine, glance
 from ecotui.engine.control import StopRequested
 from ecotui.engine.data.decode import DecodeError, open_regular
 from ecotui.engine.data.index import build_index
-from ecotui.events import Event
+from ecotui.events import Event, LogWritten
 from ecotui.paths import RunDir, user_cache
 from ecotui.plans import AuditFinished, AuditReported
 from tests.engine.audit.hostile_photos import picture
@@ -355,3 +360,43 @@ def test_every_category_has_its_section_in_the_documentation() -> None:
     page = (SCHEMA.parents[1] / "docs" / "audit.md").read_text(encoding="utf-8")
     headings = {line[4:] for line in page.splitlines() if line.startswith("### ")}
     assert headings == set(BY_NAME)
+
+
+def test_a_photo_that_never_comes_is_named_and_given_up_and_tried_again_by_the_next_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auditing = Auditing(tmp_path, small_set(tmp_path / "small"))
+    monkeypatch.setattr(scanning, "NAMED_SECONDS", 0.2)
+    monkeypatch.setattr(scanning, "LOST_SECONDS", 1.0)
+    lost = sorted(auditing.root.glob("*/*.jpg"))[:3]
+    release = threading.Event()
+
+    def never(path: Any) -> int:
+        if Path(os.fsdecode(path)) in lost:
+            assert release.wait(60.0)
+        return open_regular(path)
+
+    monkeypatch.setattr(reading, "open_regular", never)
+    audit = auditing()
+    said = [event.message for event in of(LogWritten, auditing.events)]
+    for path in lost:
+        assert any(f"still waiting for {path}" in each for each in said)
+    assert {entry["detail"] for entry in auditing.entries("unreadable")} == {
+        "reading it did not end within 1 s"
+    }
+    assert len(list(auditing.entries("unreadable"))) == len(lost)
+    assert audit.num_files == len(list(auditing.root.glob("*/*.jpg")))
+    assert auditing.finished.num_left_out == 0
+    release.set()
+    auditing()
+    assert auditing.finished.num_read == len(lost)
+    assert auditing.found["unreadable"].num_files == 0
+
+
+def test_a_process_ends_whose_threads_read_what_never_comes() -> None:
+    code = (
+        "import time; from ecotui.engine.audit.crew import Crew;"
+        "crew = Crew(lambda item: time.sleep(3600), 2); crew.submit(1); crew.submit(2);"
+        "time.sleep(0.2); crew.dismiss()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60.0)
