@@ -8,8 +8,9 @@ DEMO_READY := $(VENV)/.demo-ready
 DEV_READY := $(VENV)/.dev-ready
 
 # All tests of a file run in one process, as they share what the file sets up. With 0 everything
-# runs in the first one: make test TEST_PROCESSES=0
-TEST_PROCESSES ?= 2
+# runs in the first one: make test TEST_PROCESSES=0. Three suit two processors: most tests wait
+# for something now and then.
+TEST_PROCESSES ?= 3
 IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 

@@ -45,6 +45,11 @@ def visible(foreign: object, *, limit: int = MAX_FOREIGN_CHARACTERS) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def is_plain(text: str) -> bool:
+    """Say whether a text can be shown as it is: `visible` would change none of its characters."""
+    return all(_shown(character) == character for character in text)
+
+
 def visible_lines(foreign: str, *, limit: int = MAX_FOREIGN_CHARACTERS) -> list[str]:
     """Return foreign text of several lines as a list of harmless lines."""
     return [visible(line, limit=limit) for line in foreign.splitlines()]

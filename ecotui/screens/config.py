@@ -22,6 +22,7 @@ from ecotui.screens.dialogs.value import ValueScreen
 from ecotui.screens.frame import EcoScreen
 from ecotui.screens.messages import ConfigFile, NewRun
 from ecotui.text import counted, visible
+from ecotui.widgets.line_input import LineInput
 from ecotui.widgets.panel import bindings_of
 
 EDITED = "●"
@@ -55,14 +56,14 @@ class ConfigScreen(EcoScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out the settings, and what is known of the one under the cursor."""
         yield Static("", id="head", markup=False)
-        yield Input(placeholder="type to find, Enter or Esc goes on", id="sought", compact=True)
+        yield LineInput(placeholder="type to find, Enter or Esc goes on", id="sought", compact=True)
         settings: DataTable[Text] = DataTable(id="settings", cursor_type="row", classes="panel")
         settings.border_title = "Settings"
         yield settings
         with Container(id="about", classes="panel") as about:
             about.border_title = "About"
             yield Static("", id="meaning", markup=False)
-            yield Input(id="value", max_length=MAX_VALUE_CHARACTERS, compact=True)
+            yield LineInput(id="value", max_length=MAX_VALUE_CHARACTERS, compact=True)
             yield Static("", id="fault", markup=False)
 
     def on_mount(self) -> None:

@@ -17,7 +17,8 @@ from textual.widgets.option_list import Option
 from ecotui.paths import expanded
 from ecotui.photo_folders import Look, completions, look
 from ecotui.screens.dialogs.dialog import Dialog
-from ecotui.text import visible
+from ecotui.text import is_plain, visible
+from ecotui.widgets.line_input import LineInput
 
 MAX_LISTED = 200
 
@@ -51,7 +52,7 @@ class FolderScreen(Dialog[Path]):
 
     def fill(self) -> Iterable[Widget]:
         """Return the line to type in, the folders there, and what the folder seems to hold."""
-        yield Input(_shown(self._start or Path.cwd()), max_length=4_000, compact=True)
+        yield LineInput(_shown(self._start or Path.cwd()), max_length=4_000, compact=True)
         folders = OptionList(markup=False)
         folders.can_focus = False
         yield folders
@@ -130,6 +131,13 @@ class FolderScreen(Dialog[Path]):
         self._type(_shown(_folder(typed).parent))
 
     def _walk_to(self, name: str) -> None:
+        if not is_plain(name):
+            words = (
+                f"✗ the name {visible(name, limit=40)} has characters that cannot be typed here: "
+                "rename the folder, or give its path in a config"
+            )
+            self.query_one("#seen", Static).update(Content.styled(words, "$text-error"))
+            return
         typed = self.query_one(Input).value
         folder = typed if typed.endswith("/") else typed[: typed.rfind("/") + 1]
         self._type(f"{folder}{name}/")

@@ -18,7 +18,7 @@ from tests.terminal.hostile import HOSTILE, fill, fill_raw, offences
 
 HERE = Path(__file__).parent
 RECORDING = HERE.parent / "recordings" / "full_run.jsonl"
-UP, ESCAPE, ENTER = b"\x1b[5~", b"\x1b", b"\r"
+UP, DOWN, TAB, ESCAPE, ENTER = b"\x1b[5~", b"\x1b[B", b"\t", b"\x1b", b"\r"
 KEYS = (
     *(b"1", UP, UP, UP, b"2", UP, UP, UP, b"3", b"\t", b"z", UP, UP, UP, UP, b"z"),
     *(b"C", b"A", b"g", *(b"j",) * 6, ENTER, ESCAPE, b"K", b"L", b"L", b"M", b"H", UP, UP, b"O"),
@@ -97,6 +97,51 @@ def test_hostile_names_of_runs_and_folders_are_harmless_at_home(
     screen.press(b"q")
     assert screen.left_with() == 0
     assert offences(screen.drawn) == []
+
+
+HOME_KEYS = (
+    *(TAB, b" ", DOWN, b" ", b"c", b"f", UP, ESCAPE),
+    *(b"e", b"/", b"root", ENTER, UP, ESCAPE, ESCAPE, b"d", ESCAPE),
+    *(b"n", TAB, TAB, ENTER, ESCAPE, ESCAPE, ESCAPE),
+    *(b"\x1b[Z", DOWN, DOWN, DOWN, DOWN, DOWN, b"e", UP, ESCAPE, ESCAPE, b":", ESCAPE),
+)
+"""Two runs compared, a run's settings looked at and searched, the question before a removal, the
+chooser of a folder, the configs, palette and help."""
+
+
+def test_hostile_names_are_harmless_on_every_screen_of_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "\x1b]0;pwned\x07[@click=app.quit]\x1b[31m\u202e"
+    monkeypatch.chdir(tmp_path)
+    events = [event for line in RECORDING.read_bytes().splitlines() if (event := decode(line))]
+    root = json.dumps(f"/photos/{evil}")
+    for number in (0, 1):
+        run = tmp_path / "runs" / f"digits-20260101-00000{number}-abc{number}"
+        run.mkdir(parents=True)
+        (run / "config.toml").write_text(f"[data]\nroot = {root}\n[train]\nepochs = {number + 2}\n")
+        (run / "resolved.toml").write_bytes((run / "config.toml").read_bytes())
+        (run / "job.json").write_text(json.dumps({"kind": "train"}))
+        raw = "".join(event.model_dump_json() + "\n" for event in fill_raw(events))
+        (run / "events.jsonl").write_text(raw)
+    (tmp_path / f"conf{evil}.toml").write_text(f"[data]\nroot = {root}\n")
+    for number in range(3):
+        (tmp_path / f"photos{number}{evil}").mkdir()
+        folder = tmp_path / "photos" / f"class{number}{evil}"
+        folder.mkdir(parents=True)
+        (folder / f"{evil}.jpg").write_bytes(b"no photo")
+    screen = Terminal(sys.executable, str(HERE / "app_on_recording.py"), str(RECORDING), "--home")
+    screen.wait_for(b"abc1")
+    shown = ""
+    for key in HOME_KEYS:
+        screen.press(key)
+        screen.settle(0.6 if key == ESCAPE else 0.25)
+        shown += str(screen.picture)
+    screen.press(b"q")
+    assert screen.left_with() == 0
+    assert offences(screen.drawn) == []
+    for words in ("/photos/\\e]0", "conf\\e]0", "class0\\e]0", "Start training"):
+        assert words in shown, words
 
 
 def test_the_environment_can_not_speak_through_the_app(

@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from ecotui.screens.dialogs.dialog import Dialog
 from ecotui.text import visible
+from ecotui.widgets.line_input import LineInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class ChoiceScreen(Dialog[str]):
 
     def fill(self) -> Iterable[Widget]:
         """Return the line to type in and the list."""
-        yield Input(placeholder="type to find", max_length=100, compact=True)
+        yield LineInput(placeholder="type to find", max_length=100, compact=True)
         options = OptionList(*map(_option, self._choices), markup=False)
         options.can_focus = False
         yield options

@@ -10,6 +10,7 @@ from textual.widgets import Input, Static
 
 from ecotui.screens.dialogs.dialog import Dialog
 from ecotui.text import visible
+from ecotui.widgets.line_input import LineInput
 
 Judge = Callable[[str], str]
 """Returns what is wrong with a text, in words; empty where nothing is."""
@@ -39,7 +40,7 @@ class ValueScreen(Dialog[str]):
     def fill(self) -> Iterable[Widget]:
         """Return the sentence, the line to type in and the judgement."""
         yield Static(Content(visible(self._told)), classes="told", markup=False)
-        yield Input(self._value, max_length=MAX_CHARACTERS, compact=True)
+        yield LineInput(self._value, max_length=MAX_CHARACTERS, compact=True)
         yield Static("", id="fault", classes="told", markup=False)
 
     def on_mount(self) -> None:

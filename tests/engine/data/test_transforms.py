@@ -213,9 +213,10 @@ def test_evaluation_makes_the_pixels_that_timm_makes(
     transforms = build_transforms(spec(side, crop_fraction, how), PLAIN)
     ours = transforms.normalisation(transforms.evaluate(image))
     levels = (ours - theirs).abs() * 255 * torch.tensor(STD)[:, None, None]
-    # Pillow takes rows or columns first as it sees fit, and rounds in between: of noise, the
-    # worst there is, a level or two. A box that is off by a fraction of a pixel shows in tens.
-    assert float(levels.max()) <= 24.0
+    # Pillow takes rows or columns first as it sees fit, and rounds and cuts off in between: of
+    # noise, the worst there is, single pixels differ by tens, all together by a level. A box that
+    # is off by a fraction of a pixel shows in all of them, by six levels and more.
+    assert float(levels.mean()) <= 3.0
     assert float(levels.mean()) <= (3.0 if levels.numel() < 100 else 1.0)
 
 
