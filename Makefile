@@ -13,6 +13,8 @@ DEV_READY := $(VENV)/.dev-ready
 TEST_PROCESSES ?= 3
 IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
+BENCHMARKS ?= help first_frame app long_log guards data_path audit plan checkpoint memory doctor \
+  fold watch
 
 .DEFAULT_GOAL := help
 .PHONY: demo test slow torture mutants check docs bench clean help
@@ -42,7 +44,9 @@ docs: $(DEV_READY) ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
 bench: $(DEV_READY) ## measure what is promised about speed and memory
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for name in $(BENCHMARKS); do \
+	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || echo "== $$name: see above"; done
+	$(BIN)/python -m benchmarks.report
 
 clean: ## remove .venv and what the tools left; runs and configs stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -116,6 +116,8 @@ def measure(rounds: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure, keep and print."""
+    # Where it is installed, the app finds its bytecode.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

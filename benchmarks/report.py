@@ -1,0 +1,219 @@
+"""The table of what was measured, in `docs/performance.md`: `python benchmarks/report.py`.
+
+Reads what the other benchmarks have kept in `benchmarks/results/` and writes one row for each
+promise: what was measured, what was promised, and whether it is kept. A promise that was not
+measured here says so. Ends with 1 where one is broken.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+MARK = "<!-- measured -->"
+
+Figure = Callable[[Any], float]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One row of the table.
+
+    Attributes:
+        what: Is measured, in words.
+        script: That measures it, without `.py`.
+        limit: The worst value allowed.
+        figure: Takes the value from what the script kept.
+        is_least: Whether `limit` is the smallest value rather than the largest.
+        form: How the value is written.
+    """
+
+    what: str
+    script: str
+    limit: float
+    figure: Figure
+    is_least: bool = False
+    form: str = ".2f"
+
+
+def at(*keys: str, scale: float = 1.0) -> Figure:
+    """Return how to take a value from nested JSON objects."""
+
+    def figure(found: Any) -> float:
+        value = found
+        for key in keys:
+            value = value[key]
+        return float(value) * scale
+
+    return figure
+
+
+def _guarded(model: str) -> Figure:
+    def figure(found: Any) -> float:
+        (one,) = (each for each in found["loads"] if each["model"] == model)
+        return float(one["guarded_speed"])
+
+    return figure
+
+
+def _worst_plan(found: Any) -> float:
+    return max(abs(float(each["error_fraction"])) for each in found)
+
+
+def _data_path() -> Iterator[Promise]:
+    names = {
+        "small": ("512x384", 1.8),
+        "medium": ("1600x1200", 2.5),
+        "large": ("4000x3000", 5.0),
+        "plain": ("4000x3000 with little grain", 5.0),
+    }
+    for part, (size, target) in names.items():
+        for workers in (0, 1, 2):
+            key = f"workers_{workers}"
+            where = f"photos of {size} with {workers} workers, against timm's loader"
+            yield Promise(where, "data_path", target, at(part, key, "ratio_ecotui"), is_least=True)
+            yield Promise(
+                f"{where}, cache warm",
+                "data_path",
+                3.0,
+                at(part, key, "ratio_ecotui_cache_warm"),
+                is_least=True,
+            )
+
+
+PROMISES: tuple[Promise, ...] = (
+    Promise(
+        "a step with everything on, vit_tiny at 224 px, against a bare fused loop",
+        "guards",
+        0.99,
+        _guarded("vit_tiny_patch16_224"),
+        is_least=True,
+        form=".4f",
+    ),
+    Promise(
+        "the same, test_vit at 64 px",
+        "guards",
+        0.92,
+        _guarded("test_vit"),
+        is_least=True,
+        form=".4f",
+    ),
+    *_data_path(),
+    Promise("`ecotui --help` against `import click`", "help", 1.5, at("ratio")),
+    Promise("home, first frame, against a trivial app", "first_frame", 1.4, at("ratio_home")),
+    Promise(
+        "attached, first frame, against a trivial app",
+        "first_frame",
+        1.7,
+        at("ratio_attached_frame"),
+    ),
+    Promise(
+        "attached, until the training's figures stand", "first_frame", 1.7, at("ratio_training")
+    ),
+    Promise("a day's log open, seconds", "long_log", 3.0, at("seconds")),
+    Promise("its memory, MB", "long_log", 200.0, at("peak_bytes", scale=1e-6), form=".0f"),
+    Promise("a key answered in it, ms", "long_log", 100.0, at("key_seconds", scale=1e3)),
+    Promise("loop lag in a burst, ms", "app", 50.0, at("burst_lag_seconds", scale=1e3)),
+    Promise("idle, bytes a second", "app", 0.0, at("idle_bytes_per_second")),
+    Promise("live, KB a second at ten", "app", 10.0, at("live_bytes_per_second_at_10", scale=1e-3)),
+    Promise("live, KB a second at one", "app", 4.0, at("live_bytes_per_second_at_1", scale=1e-3)),
+    Promise("1,000 steps a second, of a core", "app", 0.1, at("core_fraction_at_1000_steps")),
+    Promise("training with the app attached", "app", 0.99, at("speed_attached"), is_least=True),
+    Promise(
+        "audit against Pillow, 0.2 megapixels",
+        "audit",
+        3.0,
+        at("megapixels_0.2", "ratio"),
+        is_least=True,
+    ),
+    Promise(
+        "audit against Pillow, 12 megapixels",
+        "audit",
+        3.0,
+        at("megapixels_12", "ratio"),
+        is_least=True,
+    ),
+    Promise(
+        "an unchanged audit against the first",
+        "audit",
+        50.0,
+        at("unchanged", "ratio"),
+        is_least=True,
+        form=".0f",
+    ),
+    Promise("worst error of foretold memory", "plan", 0.15, _worst_plan, form=".3f"),
+    Promise(
+        "training stands still for a checkpoint, s per GB",
+        "checkpoint",
+        0.1,
+        at("stall_seconds_per_gb"),
+        form=".3f",
+    ),
+    Promise(
+        "memory of the engine against a bare loop, resnet18",
+        "memory",
+        1.1,
+        at("resnet18", "ratio"),
+        form=".3f",
+    ),
+    Promise("the same, vit_tiny", "memory", 1.1, at("vit_tiny_patch16_224", "ratio"), form=".3f"),
+    Promise("the watch, of a core", "watch", 0.001, at("share_of_a_core"), form=".5f"),
+)
+
+
+def rows() -> Iterator[tuple[str, bool]]:
+    """Yield a line of the table for each promise, and whether it is broken."""
+    for promise in PROMISES:
+        limit = f"{'at least' if promise.is_least else 'at most'} {promise.limit:g}"
+        source = f"`benchmarks/{promise.script}.py`"
+        kept = RESULTS / f"{promise.script}.json"
+        try:
+            value = promise.figure(json.loads(kept.read_text(encoding="utf-8")))
+        except (OSError, KeyError, ValueError):
+            yield f"| {promise.what} | not measured here | {limit} | | {source} |", False
+            continue
+        holds = value >= promise.limit if promise.is_least else value <= promise.limit
+        verdict = "kept" if holds else "**missed**"
+        shown = format(value, promise.form)
+        yield f"| {promise.what} | {shown} | {limit} | {verdict} | {source} |", not holds
+
+
+def machine() -> str:
+    """Say on what it was measured."""
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("torch", "timm", "textual")
+    )
+    return (
+        f"Measured on {time.strftime('%Y-%m-%d')}: {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} processors, Python {platform.python_version()}, {versions}."
+    )
+
+
+def main() -> int:
+    """Write the table into the page, and say how many promises are broken."""
+    head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
+    lines, broken = zip(*rows(), strict=True)
+    table = [
+        "| What | Measured | Promised | | By |",
+        "|---|---|---|---|---|",
+        *lines,
+    ]
+    PAGE.write_text(f"{head}{MARK}\n\n{machine()}\n\n" + "\n".join(table) + "\n", encoding="utf-8")
+    print(*table, sep="\n")
+    print(f"{sum(broken)} of {len(lines)} are broken", file=sys.stderr)
+    return 1 if any(broken) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
