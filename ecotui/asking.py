@@ -22,6 +22,7 @@ STOPPING_LATER = "stopping after this epoch"
 SAVING = "checkpoint asked for"
 PAUSING = "pausing"
 CONTINUING = "going on"
+MEASURING = "gradient norms asked for"
 RELEASING = "letting it go on alone"
 RESUMING = "resuming"
 
@@ -33,10 +34,13 @@ _WEIGHT = (
     "set_learning_rate",
     "extend_run",
     "silence_guard",
+    "measure_norms",
     "detach_run",
 )
 """What is named first where several things are pending."""
-_DONE_WHEN_ANSWERED = frozenset({"set_learning_rate", "extend_run", "silence_guard", "detach_run"})
+_DONE_WHEN_ANSWERED = frozenset(
+    {"set_learning_rate", "extend_run", "silence_guard", "measure_norms", "detach_run"}
+)
 """Accepting these is doing them; the others are done when an event says so."""
 
 ANSWERING_KINDS = frozenset(
@@ -149,6 +153,7 @@ def words_of(command: Command) -> str:
         "pause_run": PAUSING,
         "continue_run": CONTINUING,
         "save_checkpoint": SAVING,
+        "measure_norms": MEASURING,
         "detach_run": RELEASING,
     }
     return plain[command.kind]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -18,10 +18,12 @@ from ecotui.asking import (
     words_of,
 )
 from ecotui.commands import (
+    AnyCommand,
     Command,
     ContinueRun,
     DetachRun,
     ExtendRun,
+    MeasureNorms,
     PauseRun,
     SaveCheckpoint,
     SetLearningRate,
@@ -47,8 +49,14 @@ COMMANDS: tuple[Command, ...] = (
     ExtendRun(epochs=30),
     SilenceGuard(guard="early_stopping"),
     SilenceGuard(guard="early_stopping", silent=False),
+    MeasureNorms(),
     DetachRun(),
 )
+
+
+def test_every_command_is_among_them() -> None:
+    (union, _) = get_args(AnyCommand)
+    assert {type(command) for command in COMMANDS} == set(get_args(union))
 
 
 def answer(command: Command, *, accepted: bool = True) -> CommandAnswered:

@@ -202,6 +202,32 @@ def test_p_plays_the_log_again_and_keeps_the_run(open_app: Open, runs: list[RunD
 
 
 @pytest.mark.usefixtures("_slow_replay")
+def test_a_replay_goes_event_by_event_alert_by_alert_and_slower(
+    open_app: Open, runs: list[RunDir]
+) -> None:
+    async def story(here: Any) -> None:
+        await on_the_runs(here, "p")
+        await here.wait_for("replay 10x")
+        await here.press("space")
+        await here.wait_for("replay paused")
+        for number in (1, 2):
+            before = here.app.run_state
+            await here.press("full_stop")
+            await wait_until(here, lambda before=before: here.app.run_state != before)
+            assert here.app.desk.replay.is_paused, number
+        await here.press("exclamation_mark")
+        await wait_until(here, lambda: here.app.run_state.num_alerts == 1)
+        await here.wait_for("replay paused")
+        await here.press("exclamation_mark")
+        await wait_until(here, lambda: here.app.run_state.num_alerts == 2)
+        await here.wait_for("replay paused")
+        await here.press("less_than_sign")
+        await here.wait_for("replay 5x")
+
+    play(story, open_app("full_run", opening=None))
+
+
+@pytest.mark.usefixtures("_slow_replay")
 def test_a_replay_is_left_without_a_question(open_app: Open, runs: list[RunDir]) -> None:
     async def story(here: Any) -> None:
         await on_the_runs(here, "p")

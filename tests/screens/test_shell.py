@@ -17,6 +17,7 @@ from ecotui.commands import (
     ContinueRun,
     DetachRun,
     ExtendRun,
+    MeasureNorms,
     PauseRun,
     SetLearningRate,
     SilenceGuard,
@@ -156,6 +157,21 @@ def test_the_palette_finds_what_is_possible_and_does_it(opens: str, open_app: Op
         await here.press("down", "enter")
         await here.settle()
         assert [asked.after_epoch for asked in here.engine.asked] == [True]
+
+    play(story, open_app("full_run"))
+
+
+def test_what_has_no_key_is_asked_for_in_the_palette(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        here.engine.go_on_to(*TRAINING)
+        await here.settle()
+        for sought in ("gradient norms", "program that started it"):
+            await here.press("colon")
+            await here.press(*sought)
+            await here.settle()
+            await here.press("down", "enter")
+            await here.settle()
+        assert [type(asked) for asked in here.engine.asked] == [MeasureNorms, DetachRun]
 
     play(story, open_app("full_run"))
 
