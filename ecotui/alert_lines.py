@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from ecotui.log_lines import Lines
+from ecotui.text import slower
 
 AlertLevel = Literal["critical", "warning", "note"]
 LEVELS: tuple[AlertLevel, ...] = ("note", "warning", "critical")
@@ -120,7 +121,8 @@ def _what(told: dict[str, Any], kind: str) -> str:
         case "incident_recorded":
             return f"looked into: {what}"
         case "run_rolled_back":
-            return f"back to step {_whole(told, 'to_step')}: {what}"
+            factor = _real(told, "learning_rate_factor")
+            return f"back to step {_whole(told, 'to_step')}{slower(factor)}: {what}"
         case "run_resumed":
             return f"resumed: {_text(told, 'note')}"
     return what

@@ -71,8 +71,14 @@ class EcoApp(DraftApp):
         """Open what was asked for, and leave with the terminal when it goes."""
         if not self.is_headless:
             terminal.leave_with_the_terminal(self.action_detach)
+        self.app_resume_signal.subscribe(self, self._draw_anew)
         if self._opening is not None:
             self.call_after_refresh(self._open_first, self._opening)
+
+    def _draw_anew(self, _: object) -> None:
+        """Draw everything: the shell had the terminal, and left nothing of what was drawn."""
+        for widget in (self.screen, *self.screen.walk_children()):
+            widget.refresh()
 
     async def _open_first(self, opening: Opening) -> None:
         # What events are is imported once there is a frame, and keys are heard meanwhile.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecotui.healing import IncidentRecorded, RunRolledBack
-from ecotui.text import counted, listed, number, sentence
+from ecotui.text import counted, listed, sentence, slower
 
 
 def care_lines(event: IncidentRecorded | RunRolledBack) -> list[str]:
@@ -17,10 +17,8 @@ def care_lines(event: IncidentRecorded | RunRolledBack) -> list[str]:
     passed = ""
     if event.num_skipped_batches:
         passed = f", passing over {counted(event.num_skipped_batches, 'batch', 'batches')}"
-    slower = ""
-    if event.learning_rate_factor < 1.0:
-        slower = f", with {number(event.learning_rate_factor, 3)} of the learning rate"
+    pace = slower(event.learning_rate_factor)
     return [
-        f"rolled back: from step {event.from_step} to step {event.to_step}{passed}{slower}: "
+        f"rolled back: from step {event.from_step} to step {event.to_step}{passed}{pace}: "
         f"{event.what}. {counted(event.rollbacks_left, 'rollback')} left"
     ]

@@ -29,7 +29,7 @@ from ecotui.paths import RunDir
 from ecotui.scorecard import ItemStatus, Period, scorecard
 from ecotui.state import Alert, Ending, RunState
 from ecotui.summary import exit_code
-from ecotui.text import visible
+from ecotui.text import slower, visible
 
 MAX_ALERTS = 10
 Condition = Literal["setup", "running", "paused", "finished", "stopped", "failed", "lost"]
@@ -261,7 +261,8 @@ def _told(alert: Alert) -> tuple[Severity, str, str, str]:
         case IncidentRecorded():
             return "warning", alert.guard, alert.what, alert.advice
         case RunRolledBack():
-            return "warning", alert.guard, f"back to step {alert.to_step}: {alert.what}", ""
+            at = f"back to step {alert.to_step}{slower(alert.learning_rate_factor)}"
+            return "warning", alert.guard, f"{at}: {alert.what}", ""
 
 
 def _progress(state: RunState) -> Progress:

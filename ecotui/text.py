@@ -95,6 +95,13 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
+def slower(learning_rate_factor: float | None) -> str:
+    """Return what a rollback does to the learning rate, to follow what else it does."""
+    if learning_rate_factor is None or learning_rate_factor >= 1.0:
+        return ""
+    return f", with {number(learning_rate_factor, 3)} of the learning rate"
+
+
 def bytes_size(num_bytes: int | float) -> str:
     """Return a size in decimal units: ``12 bytes``, ``3.4 kB``, ``1.0 GB``."""
     if num_bytes < 1_000:

@@ -79,6 +79,8 @@ class EcoScreen(Screen[None]):
         """Show what there is room for now."""
         if self.is_mounted:
             self.follow()
+            # What a breakpoint brings into view is known to be in view after it alone.
+            self.call_after_refresh(self.follow)
 
     def follow(self) -> None:
         """Show the state as it is now, where the screen is in view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -152,11 +153,31 @@ class HomeScreen(EcoScreen):
         """Train the config, or show the run, that was chosen."""
         event.stop()
         if event.data_table.id == "configs":
-            self.post_message(ConfigChoice(event.row_key.value or ""))
+            self._choose_config(event.row_key.value or "")
             return
         row = self.query_one("#runs", RunTable).row_under_cursor
         if row is not None:
             self.post_message(RunChoice(run_of(row), first_screen(row)))
+
+    def _choose_config(self, reference: str) -> None:
+        """Train a config; where it names no photos, ask for them, and show its settings then."""
+        from ecotui.config_draft import Draft
+        from ecotui.errors import EcoError
+        from ecotui.screens.home_folder import FolderScreen
+
+        def take(folder: Path | None) -> None:
+            if folder is not None:
+                self._edit(draft.edited("data.root", json.dumps(str(folder))))
+
+        try:
+            draft = Draft.of(reference)
+            has_photos = bool(draft.config.data.root)
+        except EcoError:  # which is told where it is loaded
+            has_photos = True
+        if has_photos or self.host.situation.is_readonly:
+            self.post_message(ConfigChoice(reference))
+        else:
+            self.app.push_screen(FolderScreen(), take)
 
     def action_new_run(self) -> None:
         """Ask for a folder of photos, show what is in it, and train on it."""
@@ -209,6 +230,7 @@ class HomeScreen(EcoScreen):
         if len(runs) < 2:
             self._tell("two runs make a comparison: space marks one")
         else:
+            table.clear_marks()
             self.post_message(Visiting("compare", runs))
 
     def action_resume_run(self) -> None:

@@ -76,6 +76,11 @@ class RunTable(DataTable[Text]):
         if under is not None and under.path in paths:
             self.move_cursor(row=paths.index(under.path), animate=False)
 
+    def clear_marks(self) -> None:
+        """Take every mark away: what they were set for is done."""
+        self.marked.clear()
+        self._draw()
+
     def turn_mark(self) -> None:
         """Mark the run under the cursor, or take its mark away, and go to the next."""
         row = self.row_under_cursor

@@ -24,6 +24,7 @@ from ecotui.suggestions import suggested
 from ecotui.text import counted, visible
 
 MAX_CLASS_LINES = 8
+PUBLISHED = "published weights (fetched unless they are here)"
 BAR_CELLS = 20
 
 
@@ -151,7 +152,7 @@ def _plan(draft: Draft) -> list[str]:
         config = draft.config
     except UsageError as error:
         return [visible(line) for line in error.lines()]
-    train, start = config.train, "published weights" if config.model.pretrained else "scratch"
+    train, start = config.train, PUBLISHED if config.model.pretrained else "scratch"
     return [
         f"{visible(config.model.name)} from {start}, at most {counted(train.epochs, 'epoch')}, "
         f"{train.batch_size} images a step"

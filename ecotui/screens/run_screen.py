@@ -12,6 +12,8 @@ from ecotui.summary import summary_on_a_page
 from ecotui.widgets.status_line import StatusLine
 from ecotui.widgets.summary_panel import SummaryPanel
 
+TO_RESULTS = "screen 4 shows what it gets wrong, class by class, and exports it"
+
 
 class RunScreen(EcoScreen):
     """A screen that shows the run, below a line of status."""
@@ -42,4 +44,5 @@ class RunScreen(EcoScreen):
         self.set_class(has_ended_here, "-ended")
         if run is None or not has_ended_here:
             return ()
-        return tuple(summary_on_a_page(state, run))
+        first, *rest = summary_on_a_page(state, run)
+        return (first, *([TO_RESULTS] if state.validation is not None else []), *rest)

@@ -17,6 +17,8 @@ from ecotui.widgets.alert_text import line_of
 from ecotui.widgets.log_view import LogView
 from ecotui.widgets.panel import bindings_of
 
+NONE_SO_FAR = "none so far"
+NONE_LEFT = "none like that: e shows every alert"
 LINES_A_LOOK = 1_000
 """Looked through before other things get their turn."""
 _LEVEL_WORDS = {"note": "all levels", "warning": "warning and critical", "critical": "critical"}
@@ -57,7 +59,7 @@ levels, t leaves those with certain words, e shows everything again, a acknowled
         *,
         id: str | None = None,  # noqa: A002
     ) -> None:
-        super().__init__(title, "none so far", self._painted, id=id)
+        super().__init__(title, NONE_SO_FAR, self._painted, id=id)
         self._acknowledged = Acknowledged() if acknowledged is None else acknowledged
         self._at_first = self._filter = Filter() if only is None else only
         self._source: Lines | None = None
@@ -95,6 +97,7 @@ levels, t leaves those with certain words, e shows everything again, a acknowled
         source = self._source
         if source is None:
             return
+        self.empty = NONE_SO_FAR if self._filter.is_open else NONE_LEFT
         if self._filter.is_open:
             self._filtered = None
             super().show(source)

@@ -49,8 +49,16 @@ def _scores(state: RunState) -> Content:
         _figure("macro F1", number(seen.macro_f1) if seen else "-", "", ""),
     ]
     if state.learning_rate is not None:
-        parts.append(_figure("rate", f"{state.learning_rate:.2g}", "", ""))
+        parts.append(_figure("rate", rate_words(state.learning_rate), "", ""))
     return Content("  ").join(parts)
+
+
+def rate_words(rate: float) -> str:
+    """Return a learning rate in at most six characters: `0.002`, `4.6e-4`."""
+    if rate >= 0.001 or rate == 0.0:
+        return f"{rate:.2g}"
+    digits, _, exponent = f"{rate:.1e}".partition("e")
+    return f"{digits}e{int(exponent)}"
 
 
 def _share(fraction: float | None) -> str:
@@ -69,7 +77,7 @@ def _standing(state: RunState) -> Content:
     if state.best is not None:
         parts.append(BEST.before(f"best {_share(state.best.accuracy)} epoch {state.best.epoch}"))
     if state.checkpoints:
-        parts.append(Content(f"saved at step {state.checkpoints[-1].step:,}"))
+        parts.append(Content(f"last saved at step {state.checkpoints[-1].step:,}"))
     return Content("  ").join([*parts, health_words(health(state))])
 
 

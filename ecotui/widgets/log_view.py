@@ -81,7 +81,7 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
         super().__init__(id=id)
         self._title = title
         self.border_title = title
-        self._empty = empty
+        self.empty = empty
         self._paint = paint
         self._lines: Lines | None = None
         self._num_lines = 0
@@ -120,7 +120,7 @@ The line under the cursor is shown in full. / finds words, n and N go from one t
         """Draw one line of those in view."""
         width = self.scrollable_content_region.width
         if not self._num_lines:
-            return self._drawn(Content(self._empty if y == 0 else ""), width, "log--empty")
+            return self._drawn(Content(self.empty if y == 0 else ""), width, "log--empty")
         row = y + self.scroll_offset.y
         extra = self._extra_rows()
         if row < self._cursor:

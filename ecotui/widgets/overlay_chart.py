@@ -70,7 +70,8 @@ class OverlayChart(Widget):
             shown = "" if label is None else self._figure(label)
             text = Content.styled(f"{shown:>{_LABEL_CELLS - 1}} ", "$foreground-muted")
             lines.append(Content.assemble(text, *cells))
-        scale = f"epoch {first:g}{f'epoch {last:g}':>{max(1, width - len(f'epoch {first:g}'))}}"
+        begin, end = (f"epoch {epoch:.3g}" for epoch in (first, last))
+        scale = f"{begin}{end:>{max(1, width - len(begin))}}"
         lines.append(Content.styled(" " * _LABEL_CELLS + scale, "$foreground-muted"))
         return Content("\n").join(lines)
 

@@ -83,7 +83,7 @@ def _sound(state: RunState) -> Readiness:
 class ReadinessLine(Static):
     """The sentence, in the place where the eye ends."""
 
-    DEFAULT_CSS = "ReadinessLine { height: auto; max-height: 3; padding: 0 1; }"
+    DEFAULT_CSS = "ReadinessLine { height: auto; max-height: 7; padding: 0 1; }"
 
     def __init__(self) -> None:
         super().__init__("", markup=False)

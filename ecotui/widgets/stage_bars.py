@@ -53,7 +53,11 @@ class StageBar(BarRow):
         """Show the open stage, the preparation, or nothing."""
         stage = state.stage
         self.display = state.ending is None and (stage is not None or bool(state.doing))
-        if stage is not None:
+        if stage is not None and stage.name == "train":  # whose steps are told by other events
+            total = f" of {state.steps_planned:,}" if state.steps_planned else ""
+            steps = f"{state.step:,}{total} steps"
+            self.show(stage.name, state.step, state.steps_planned or None, steps)
+        elif stage is not None:
             self.show(stage.name, stage.done, stage.total or None, _units(stage))
         elif state.doing:
             self.show("preparing", 0, None, state.doing)

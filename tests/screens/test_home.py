@@ -257,6 +257,31 @@ def test_d_asks_and_removes_what_is_marked_or_under_the_cursor(
     play(story, open_app("full_run", opening=None))
 
 
+def test_a_config_without_photos_asks_for_them_and_shows_its_settings_with_them(
+    open_app: Open, tmp_path: Path
+) -> None:
+    photos = tmp_path / "my photos"
+    (photos / "one class").mkdir(parents=True)
+
+    async def story(here: Any) -> None:
+        await here.wait_for("trashnet")
+        table = here.app.screen.query_one("#configs")
+        table.focus()
+        names = [table.get_row_at(row)[0].plain for row in range(table.row_count)]
+        table.move_cursor(row=names.index("trashnet"))
+        await here.press("enter")
+        await here.settle()
+        assert here.launched == []
+        here.app.screen.query_one(Input).value = f"{photos}/"
+        await here.settle()
+        await here.press("enter")
+        await here.settle()
+        assert isinstance(here.app.screen, ConfigScreen)
+        assert f'"{photos}"'[:20] in here.text()
+
+    play(story, open_app("full_run", opening=None))
+
+
 @pytest.mark.parametrize(
     ("keys", "names"), [(("space", "down", "space", "c"), (0, 2)), (("c",), (0, 1))]
 )
@@ -271,6 +296,7 @@ def test_c_compares_the_marked_runs_or_the_two_newest(
         await here.press("escape")
         await here.settle()
         assert isinstance(here.app.screen, HomeScreen)
+        assert here.app.screen.query_one(RunTable).marked == set()
 
     play(story, open_app("full_run", opening=None))
 

@@ -13,6 +13,7 @@ import pytest
 from textual.app import ComposeResult
 from textual.pilot import Pilot
 
+from ecotui.alert_lines import Filter
 from ecotui.app_settings import AppSettings
 from ecotui.log_lines import PackedLines
 from ecotui.shell import Shell
@@ -185,3 +186,13 @@ def test_fifty_thousand_alerts_open_at_once_and_are_filtered_while_keys_are_hear
 
 def test_an_alert_log_is_a_log() -> None:
     assert issubclass(AlertLog, LogView)
+
+
+def test_where_a_filter_leaves_nothing_that_is_said(tmp_path: Path) -> None:
+    async def story(app: Any, log: AlertLog, pilot: Pilot[Any]) -> None:
+        log.see(Filter("critical"))
+        assert "none like that" in await stand_still(pilot)
+        log.see(Filter())
+        assert "alert 0" in await stand_still(pilot)
+
+    play(tmp_path, some(1), story)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 from textual.widgets import Static
@@ -25,14 +27,14 @@ from ecotui.events import (
 from ecotui.layers import at_rest
 from ecotui.paths import RunDir
 from ecotui.replay import Replay
-from ecotui.state import RunState, fold
+from ecotui.state import RunState, StageProgress, fold
 from ecotui.widgets.checkpoint_table import CheckpointTable
 from ecotui.widgets.class_table import ClassTable
 from ecotui.widgets.finding_rows import CheckRow
 from ecotui.widgets.finding_text import detail
 from ecotui.widgets.guard_strip import GuardStrip
-from ecotui.widgets.key_figures import KeyFigures
-from ecotui.widgets.stage_bars import StageBars
+from ecotui.widgets.key_figures import KeyFigures, rate_words
+from ecotui.widgets.stage_bars import StageBar, StageBars
 from ecotui.widgets.summary_panel import SummaryPanel
 from ecotui.widgets.verdict_list import VerdictList
 from tests.drawing import stand_still
@@ -113,6 +115,21 @@ def test_the_figures_that_matter_stand_on_two_lines(state: RunState) -> None:
     assert "★ best 72.5% epoch 2" in standing
     assert "! 3 warning ✓ 3 good" in standing
     assert "nothing to tell yet" in drawn(KeyFigures(), lambda figures: figures.show(RunState()))
+
+
+@given(st.floats(1e-9, 1.0))
+def test_a_learning_rate_takes_six_cells_and_is_true_to_two_digits(rate: float) -> None:
+    assert len(rate_words(rate)) <= 6
+    assert float(rate_words(rate)) == pytest.approx(rate, rel=0.051)
+
+
+def test_the_bar_of_the_training_tells_its_steps(state: RunState) -> None:
+    at_step = replace(
+        state_without_end(state), stages=(StageProgress("train", 0, 72, "steps"),), step=24
+    )
+    shown = drawn(StageBar(), lambda bar: bar.show_stage(at_step))
+    assert "24 of 72 steps" in shown
+    assert "33%" in shown
 
 
 def test_the_table_of_checkpoints_has_the_best_on_top(state: RunState) -> None:

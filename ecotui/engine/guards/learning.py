@@ -72,7 +72,8 @@ def _plateau(reading: EpochReading, config: GuardConfig) -> Verdict | None:
         5,
         PLATEAU,
         "note",
-        f"the training loss has not fallen below {number(before)} for {counted(span, 'epoch')}",
+        f"the training loss has fallen by less than {percent(config.plateau_fraction, digits=0)} "
+        f"below {number(before)} in {counted(span, 'epoch')}",
         recent,
         limit,
         "nats",
