@@ -75,8 +75,7 @@ class Shell(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what makes sense now."""
-        del parameters
-        mine = named(EVERYWHERE, action)
+        mine = named(EVERYWHERE, action, parameters)
         return mine is None or mine.is_possible(self.situation)
 
     def tell(self, error: EcoError) -> None:

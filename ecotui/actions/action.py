@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 Place = Literal[
@@ -118,6 +120,14 @@ class Action:
         return not (self.changes and situation.is_readonly) and self.when(situation)
 
 
-def named(actions: Sequence[Action], does: str) -> Action | None:
-    """Return the action that a method belongs to, by its name without arguments."""
-    return next((each for each in actions if each.does.partition("(")[0] == does), None)
+def named(
+    actions: Sequence[Action], does: str, parameters: tuple[object, ...] = ()
+) -> Action | None:
+    """Return the action that a method belongs to, by its name and its arguments."""
+    return next((each for each in actions if _called(each.does) == (does, parameters)), None)
+
+
+@cache
+def _called(does: str) -> tuple[str, tuple[object, ...]]:
+    name, _, arguments = does.partition("(")
+    return name, ast.literal_eval(f"({arguments[:-1]},)") if arguments[:-1] else ()

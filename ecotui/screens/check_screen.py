@@ -170,7 +170,7 @@ class CheckScreen(EcoScreen):
         """Offer the screen's actions when they are possible, and where they would do something."""
         if super().check_action(action, parameters) is False:
             return False
-        mine = named([each for each in ACTIONS if each.place == self.NAME], action)
+        mine = named([each for each in ACTIONS if each.place == self.NAME], action, parameters)
         return mine is None or self.is_offered(action)
 
     def is_offered(self, action: str) -> bool:

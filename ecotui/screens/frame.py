@@ -94,6 +94,5 @@ class EcoScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the screen's actions when they are possible."""
-        del parameters
-        mine = named([each for each in ACTIONS if each.place == self.NAME], action)
+        mine = named([each for each in ACTIONS if each.place == self.NAME], action, parameters)
         return mine is None or mine.is_possible(self.host.situation)

@@ -12,7 +12,7 @@ from ecotui.summary import summary_on_a_page
 from ecotui.widgets.status_line import StatusLine
 from ecotui.widgets.summary_panel import SummaryPanel
 
-TO_RESULTS = "screen 4 shows what it gets wrong, class by class, and exports it"
+TO_RESULTS = "screen 4: its mistakes, classes and export"
 
 
 class RunScreen(EcoScreen):

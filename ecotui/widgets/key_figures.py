@@ -44,7 +44,7 @@ def _scores(state: RunState) -> Content:
     seen = state.test or state.validation
     name = "test" if state.test is not None else "val"
     parts = [
-        _figure("loss", number(state.loss), name, number(seen.loss) if seen else ""),
+        _figure("loss", number(state.loss, 3), name, number(seen.loss, 3) if seen else ""),
         _figure("accuracy", _share(state.accuracy), name, _share(seen.accuracy) if seen else ""),
         _figure("macro F1", number(seen.macro_f1) if seen else "-", "", ""),
     ]
@@ -77,7 +77,7 @@ def _standing(state: RunState) -> Content:
     if state.best is not None:
         parts.append(BEST.before(f"best {_share(state.best.accuracy)} epoch {state.best.epoch}"))
     if state.checkpoints:
-        parts.append(Content(f"last saved at step {state.checkpoints[-1].step:,}"))
+        parts.append(Content(f"saved: step {state.checkpoints[-1].step:,}"))
     return Content("  ").join([*parts, health_words(health(state))])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -422,10 +423,15 @@ def test_home_lists_the_configs_and_enter_starts_one(open_app: Open) -> None:
     play(story, open_app("full_run", opening=None))
 
 
-def test_home_tells_what_is_wrong_with_a_config(open_app: Open) -> None:
+def test_home_tells_what_is_wrong_with_a_config(
+    open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wrong.toml").write_text('[data]\nroot = "x"\n[train]\nepochs = -1\n')
+    monkeypatch.chdir(tmp_path)
+
     async def story(here: Any) -> None:
-        await here.settle()
-        await here.press("down", "down", "enter")
+        await here.wait_for("wrong")
+        await here.press("down", "down", "down", "down", "enter")
         await here.settle()
         assert here.launched == []
         assert "error:" in here.text()

@@ -257,6 +257,17 @@ def test_d_asks_and_removes_what_is_marked_or_under_the_cursor(
     play(story, open_app("full_run", opening=None))
 
 
+@pytest.mark.parametrize("key", ["3", "4"])
+def test_screens_of_a_run_are_not_shown_where_no_run_is(key: str, open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        await here.settle()
+        await here.press(key)
+        await here.settle()
+        assert here.app.current_mode == "home"
+
+    play(story, open_app("full_run", opening=None))
+
+
 def test_a_config_without_photos_asks_for_them_and_shows_its_settings_with_them(
     open_app: Open, tmp_path: Path
 ) -> None:

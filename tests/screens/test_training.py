@@ -604,7 +604,7 @@ def test_at_the_end_the_best_checkpoint_stands_before_the_tables(open_app: Open)
         assert shown.index("best checkpoint: ") < shown.index("class by class")
         assert shown.index("class by class") < shown.index("scorecard: 8 of 11 met")
 
-    play(story, open_app("full_run"))
+    play(story, open_app("full_run", size=(100, 30)))
 
 
 # Files -------------------------------------------------------------------------------------------

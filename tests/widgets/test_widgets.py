@@ -110,7 +110,7 @@ def test_the_cursor_of_the_strip_goes_to_each_layer_and_says_which(state: RunSta
 def test_the_figures_that_matter_stand_on_two_lines(state: RunState) -> None:
     lines = drawn(KeyFigures(), lambda figures: figures.show(state)).splitlines()
     scores, standing = lines[0].split(), lines[1]
-    assert scores[:4] == ["loss", "0.5696", "test", "0.7000"]
+    assert scores[:4] == ["loss", "0.570", "test", "0.700"]
     assert "accuracy 48.8% test 70.0%" in lines[0]
     assert "★ best 72.5% epoch 2" in standing
     assert "! 3 warning ✓ 3 good" in standing
