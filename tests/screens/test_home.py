@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -139,9 +140,17 @@ def test_a_cursor_that_a_person_has_moved_is_left_where_it_is(
     open_app: Open, runs: list[RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "is_held", lambda path: path.parent.name == runs[2].run_id)
+    has_moved, real = threading.Event(), HomeScreen._scan
+
+    def scan(self: HomeScreen) -> Any:
+        assert has_moved.wait(60.0)
+        return real(self)
+
+    monkeypatch.setattr(HomeScreen, "_scan", scan)
 
     async def story(here: Any) -> None:
         await here.press("down")
+        has_moved.set()
         await here.wait_for("1 run under way")
         assert here.app.focused.id == "configs"
 
@@ -174,8 +183,11 @@ def test_r_goes_on_with_the_run_under_the_cursor(open_app: Open, runs: list[RunD
 @pytest.fixture
 def _slow_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a replay not reach its end by itself, however busy the machine is."""
-    slow = (lambda: time.monotonic() / 100,)
-    monkeypatch.setattr(PacedReplay.__init__, "__defaults__", slow)
+
+    def slow() -> float:
+        return time.monotonic() / 100
+
+    monkeypatch.setattr(PacedReplay.__init__, "__defaults__", (slow,))
 
 
 @pytest.mark.usefixtures("_slow_replay")

@@ -125,7 +125,7 @@ def test_a_learning_rate_takes_six_cells_and_is_true_to_two_digits(rate: float) 
 
 def test_the_bar_of_the_training_tells_its_steps(state: RunState) -> None:
     at_step = replace(
-        state_without_end(state), stages=(StageProgress("train", 0, 72, "steps"),), step=24
+        state_without_end(state), stages=(StageProgress("train", total=72, unit="steps"),), step=24
     )
     shown = drawn(StageBar(), lambda bar: bar.show_stage(at_step))
     assert "24 of 72 steps" in shown
