@@ -223,9 +223,13 @@ def test_a_replay_goes_event_by_event_alert_by_alert_and_slower(
         await here.press("space")
         await here.wait_for("replay paused")
         for number in (1, 2):
-            before = here.app.run_state
+            seen = here.app.run_state
+
+            def has_gone_on(before: Any = seen) -> bool:
+                return bool(here.app.run_state != before)
+
             await here.press("full_stop")
-            await wait_until(here, lambda before=before: here.app.run_state != before)
+            await wait_until(here, has_gone_on)
             assert here.app.desk.replay.is_paused, number
         await here.press("exclamation_mark")
         await wait_until(here, lambda: here.app.run_state.num_alerts == 1)
