@@ -9,7 +9,7 @@ _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if sys.path and sys.path[0] == os.getcwd() and not os.path.samefile(sys.path[0], _OWN):
     del sys.path[0]
 
-from ecotui.cli import main  # noqa: E402
+from ecotui.entry import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

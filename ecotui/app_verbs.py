@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import click
 
 from ecotui.app import EcoApp
 from ecotui.app_settings import Flags, app_settings
@@ -135,7 +134,7 @@ def _open(
     if app.failure is not None:
         raise app.failure
     for line in farewell(app, runs_dir):
-        click.echo(line)
+        sys.stdout.write(f"{line}\n")
     _tidy(app)
     return app.return_code or 0 if code is None else code
 

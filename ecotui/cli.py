@@ -26,7 +26,8 @@ from ecotui.cli_options import (
 )
 from ecotui.cli_replay import replay
 from ecotui.cli_requests import COMMANDS
-from ecotui.errors import EcoError, ExitCode, broken_environment
+from ecotui.errors import ExitCode
+from ecotui.outer_door import exit_code
 
 EXIT_CODES = (
     (ExitCode.DONE, "done: all epochs, early stopping or the step limit"),
@@ -348,35 +349,18 @@ def _check_requeue(requeue: bool, is_left_alone: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command `ecotui`."""
-    raise SystemExit(_exit_code(argv))
+    """Run a command line of `ecotui`."""
+    raise SystemExit(exit_code(lambda: _run(argv)))
 
 
-def _exit_code(argv: Sequence[str] | None) -> int:
-    """Run a command line; every failure becomes words and an exit code here."""
+def _run(argv: Sequence[str] | None) -> object:
     try:
-        result = cli.main(argv, prog_name="ecotui", standalone_mode=False)
+        return cli.main(argv, prog_name="ecotui", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except EcoError as error:
-        _tell(error)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         return ExitCode.INTERRUPTED
-    except ImportError as error:
-        _tell(broken_environment(error))
-        return ExitCode.ENVIRONMENT
-    except Exception:  # The outermost door: what nobody foresaw becomes a file and one line.
-        return _crash()
-    return int(result or 0)
-
-
-def _tell(error: EcoError) -> None:
-    from ecotui.text import visible
-
-    for line in (*error.lines(), *error.more):
-        click.echo(visible(line), err=True)
 
 
 def _leave_quietly() -> None:
@@ -386,10 +370,3 @@ def _leave_quietly() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def _crash() -> int:
-    from ecotui.crash import write_crash_log
-
-    click.echo(write_crash_log(), err=True)
-    return ExitCode.ERROR

@@ -277,3 +277,22 @@ def test_the_command_line_brings_in_next_to_nothing() -> None:
         [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert not {"pydantic", "rich", "ecotui.config"} & set(ran.stdout.split())
+
+
+def test_the_home_waits_for_no_command_line() -> None:
+    source = (
+        "import sys\nfrom ecotui.entry import main\n"
+        "try:\n    main([])\n"
+        "except SystemExit as end:\n    print(int(end.code), 'ecotui.app' in sys.modules,"
+        " 'click' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == ["2", "True", "False"]
+    assert "--headless" in ran.stderr  # It says what to do without a terminal.
