@@ -536,6 +536,20 @@ class TestWatch:
         assert alert.code == "watch_failed"
         assert "ValueError: odd\\e" in alert.message
 
+    def test_an_event_that_it_fails_on_is_passed_on_all_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watched = Watched(tmp_path)
+
+        def failing(self: Pace, event: StepsTaken) -> None:
+            raise ValueError("odd")
+
+        monkeypatch.setattr(Pace, "note", failing)
+        for number in (1, 2):
+            watched.watch(taken(step=number))
+        assert [event.step for event in of(StepsTaken, watched.events)] == [1, 2]
+        assert [each.code for each in of(HealthAlerted, watched.events)] == ["watch_failed"]
+
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
