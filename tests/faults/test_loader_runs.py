@@ -66,8 +66,10 @@ def test_workers_killed_while_training_and_validating_change_no_weight(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervision, "GOOD_BATCHES", 1)
-    whole, _ = harness.train(**EVERYTHING)
-    run = harness.new(**EVERYTHING, compute={"workers": 2})
+    # Epochs enough for each moment to come while there are workers, however steps are reported.
+    settings = EVERYTHING | {"train": EVERYTHING["train"] | {"epochs": 6}}
+    whole, _ = harness.train(**settings)
+    run = harness.new(**settings, compute={"workers": 2})
     dying = Dying()
     events, code = harness.run(run, dying)
     assert code == ExitCode.DONE, events[-1]
