@@ -48,13 +48,13 @@ import resource, sys
 import numpy as np
 from pathlib import Path
 from benchmarks.audit import made_index
-from ecotui.engine.audit import scan as scanning
+from ecotui.engine.audit import sweep
 from ecotui.engine.audit.reading import Look
 from ecotui.engine.audit.records import Outcome
-scan = scanning.scan
+from ecotui.engine.audit.scan import scan
 index = made_index(Path(sys.argv[1]), int(sys.argv[2]))
 grey = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
-scanning.look = lambda path, **wish: Look(
+sweep.look = lambda path, **wish: Look(
     Outcome.READ, format="JPEG", width=640, height=480, greys=grey
 )
 def anonymous():

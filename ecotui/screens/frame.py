@@ -78,7 +78,6 @@ class EcoScreen(Screen[None]):
     def on_resize(self) -> None:
         """Show what there is room for now."""
         if self.is_mounted:
-            self.follow()
             # What a breakpoint brings into view is known to be in view after it alone.
             self.call_after_refresh(self.follow)
 

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ecotui.engine.audit import reading, scan
+from ecotui.engine.audit import reading, scan, sweep
 from ecotui.engine.data import dataset, sources
 from ecotui.errors import ExitCode
 from ecotui.events import CheckReported
@@ -37,7 +37,7 @@ def slowly(real: Callable[..., Any], seconds: float) -> Callable[..., Any]:
 @pytest.fixture
 def slow(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
     """Photos that take long to read: all 24 take longer than there is, whoever reads them."""
-    monkeypatch.setattr(scan, "look", slowly(reading.look, LOOK_SECONDS))
+    monkeypatch.setattr(sweep, "look", slowly(reading.look, LOOK_SECONDS))
     monkeypatch.setattr(scan, "available_threads", lambda: 1)
     monkeypatch.setattr(dataset, "open_source", slowly(sources.open_source, DECODE_SECONDS))
     return harness
@@ -83,7 +83,7 @@ def test_a_slow_drive_shortens_every_part_and_none_takes_the_time_of_another(
 def test_the_part_of_the_photos_is_spread_over_the_classes(
     slow: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "FILES_AT_ONCE", 1)
+    monkeypatch.setattr(sweep, "FILES_AT_ONCE", 1)
     run = slow.new(PreflightJob(), preflight={"level": "full", "budget_seconds": BUDGET_SECONDS})
     seen: set[str] = set()
     real = slowly(reading.look, LOOK_SECONDS)
@@ -92,7 +92,7 @@ def test_the_part_of_the_photos_is_spread_over_the_classes(
         seen.add(Path(path).parent.parent.name)
         return real(path, **settings)
 
-    monkeypatch.setattr(scan, "look", note)
+    monkeypatch.setattr(sweep, "look", note)
     slow.run(run)
     assert seen == {"cat", "dog", "owl"}
 

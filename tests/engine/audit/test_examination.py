@@ -15,8 +15,7 @@ from PIL import Image
 
 from ecotui.audit_categories import BY_NAME, CATEGORIES
 from ecotui.config import DataConfig
-from ecotui.engine.audit import examination, reading
-from ecotui.engine.audit import scan as scanning
+from ecotui.engine.audit import examination, reading, sweep
 from ecotui.engine.audit.examination import Audit, Wish, examine, glance
 from ecotui.engine.control import StopRequested
 from ecotui.engine.data.decode import DecodeError, open_regular
@@ -205,7 +204,7 @@ class TestUnchanged:
     def test_what_was_read_before_a_stop_is_kept(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ecotui.engine.audit.scan.FILES_AT_ONCE", 2)
+        monkeypatch.setattr("ecotui.engine.audit.sweep.FILES_AT_ONCE", 2)
         auditing = Auditing(tmp_path, small_set(tmp_path / "photos"))
         index = build_index(DataConfig(root=str(auditing.root)), seed=0)
         num_asked = 0
@@ -334,12 +333,12 @@ class TestGlance:
         index = build_index(DataConfig(root=str(root)), seed=0)
         wish, events = Wish(max_pixels=50_000_000), list[Event]()
         with monkeypatch.context() as patched:
-            patched.setattr("ecotui.engine.audit.scan.look", None)
+            patched.setattr("ecotui.engine.audit.sweep.look", None)
             glance(index, wish, events.append, lambda: None)
         assert {event.category for event in of(AuditReported, events)} == {"few_photos"}
         Auditing(tmp_path, root)()
         events.clear()
-        monkeypatch.setattr("ecotui.engine.audit.scan.look", None)
+        monkeypatch.setattr("ecotui.engine.audit.sweep.look", None)
         glance(index, wish, events.append, lambda: None)
         told = {event.category: event for event in of(AuditReported, events)}
         assert set(told) == {"few_photos", "empty"}
@@ -366,8 +365,8 @@ def test_a_photo_that_never_comes_is_named_and_given_up_and_tried_again_by_the_n
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auditing = Auditing(tmp_path, small_set(tmp_path / "small"))
-    monkeypatch.setattr(scanning, "NAMED_SECONDS", 0.2)
-    monkeypatch.setattr(scanning, "LOST_SECONDS", 1.0)
+    monkeypatch.setattr(sweep, "NAMED_SECONDS", 0.2)
+    monkeypatch.setattr(sweep, "LOST_SECONDS", 1.0)
     lost = sorted(auditing.root.glob("*/*.jpg"))[:3]
     release = threading.Event()
 

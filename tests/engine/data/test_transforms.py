@@ -217,6 +217,7 @@ def test_evaluation_makes_the_pixels_that_timm_makes(
     # noise, the worst there is, single pixels differ by tens, all together by a level. A box that
     # is off by a fraction of a pixel shows in all of them, by six levels and more.
     assert float(levels.mean()) <= 3.0
+    assert float((levels > 24.0).float().mean()) <= 0.02  # A line of wrong pixels is more.
     assert float(levels.mean()) <= (3.0 if levels.numel() < 100 else 1.0)
 
 
