@@ -207,9 +207,16 @@ def _config_of(run: RunDir, settings: Sequence[str]) -> RunConfig:
 
 
 def _config(reference: str, settings: Sequence[str]) -> RunConfig:
-    folder = expanded(reference)
+    folder, shipped = expanded(reference), shipped_configs()
     if not folder.is_dir():
-        return load_config(reference, settings).config
+        if is_file(folder) or reference in shipped:
+            return load_config(reference, settings).config
+        close = nearest(reference, shipped)
+        raise UsageError(
+            f"there is no folder, config or run '{visible(reference)}'",
+            "a folder of photos, the path or name of a config, or a run",
+            f"did you mean '{close[0]}'?" if close else "check the path, or see: ecotui runs",
+        )
     layer = settings_layer(settings)
     layer.table.setdefault("data", {})["root"] = str(folder.absolute())
     try:

@@ -166,7 +166,7 @@ def test_of_a_run_the_data_are_audited_and_its_best_model_judges(
     job, config = asked_of_the_engine.pop()
     assert (job.labels, job.run_path) == (True, None)
     assert config.model.weights == str(weights)
-    with pytest.raises(UsageError, match="no config"):
+    with pytest.raises(UsageError, match="no folder, config or run"):
         audit_verbs.audit("absent", (), runs_dir, Asked(), as_json=False)
 
 
