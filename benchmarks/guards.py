@@ -1,6 +1,6 @@
 """What all guards cost: a run's own step against a bare loop with the same fused optimizer.
 
-    python benchmarks/guards.py
+    python -m benchmarks.guards
 
 Both take the same batches, step by step in turn, in one process, between two bare loops: their
 mean is what the guarded step is held against, and how they differ is the control. Where memory
@@ -13,7 +13,6 @@ claim does not hold.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import statistics
@@ -21,32 +20,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import timm
 import torch
-from torch.nn.functional import cross_entropy
 
-from ecotui.engine.assembly import assemble
-from ecotui.engine.control import Control, StopFlag
-from ecotui.engine.data.index import DataIndex, Names
-from ecotui.engine.data.loader import Batch
-from ecotui.engine.host_copy import HostCopy
-from ecotui.engine.optim import make_optimizer
-from ecotui.engine.saving import Saver
-from ecotui.engine.train_state import LoopState
-from ecotui.engine.trainer import Trainer
-from ecotui.paths import RunDir
-from ecotui.resolved_config import ResolvedConfig
+from benchmarks.parts.loops import (
+    Step,
+    bare,
+    batches_of,
+    config_of,
+    fused_adamw,
+    guarded,
+    network_of,
+    parts_of,
+    run_in,
+)
 from ecotui.stream import EventWriter
 
 RESULTS = Path(__file__).resolve().parent / "results" / "guards.json"
-NUM_CLASSES = 10
-NUM_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -125,10 +118,16 @@ def measure(load: Load) -> dict[str, float]:
     """Return the speed of the guarded loop and of the control, in that of the bare loops."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        guarded, writer = _guarded(load, Path(folder))
-        bare, control = _bare(load), _bare(load)
-        batches = _batches(load)
-        loops: list[Callable[[Batch], None]] = [bare, guarded, control]
+        run = run_in(Path(folder))
+        writer = EventWriter(run.events)
+        config = config_of(load.model, load.image_size, load.batch_size, {"threads": 1})
+        ours = guarded(parts_of(config, writer), run, writer)
+        plain, control = (
+            bare(network, fused_adamw(network, config))
+            for network in (network_of(load.model, load.image_size) for _ in range(2))
+        )
+        batches = batches_of(load.image_size, load.batch_size)
+        loops: list[Step] = [plain, ours, control]
         times: list[list[float]] = [[] for _ in loops]
         for number in range(load.steps + 5):
             batch = batches[number % len(batches)]
@@ -140,106 +139,21 @@ def measure(load: Load) -> dict[str, float]:
                 times[which].append(time.perf_counter() - started)
         writer.close()
     bare_times, guarded_times, control_times = (each[5:] for each in times)
-    plain = [(one + two) / 2 for one, two in zip(bare_times, control_times, strict=True)]
+    mean_times = [(one + two) / 2 for one, two in zip(bare_times, control_times, strict=True)]
     return {
-        "bare_step_milliseconds": 1000 * statistics.median(plain),
-        "guarded_speed": _ratio(plain, guarded_times),
+        "bare_step_milliseconds": 1000 * statistics.median(mean_times),
+        "guarded_speed": _ratio(mean_times, guarded_times),
         "control_speed": _ratio(bare_times, control_times),
         "added_milliseconds": 1000
-        * statistics.median(late - early for early, late in zip(plain, guarded_times, strict=True)),
+        * statistics.median(
+            late - early for early, late in zip(mean_times, guarded_times, strict=True)
+        ),
     }
 
 
 def _ratio(bare: list[float], other: list[float]) -> float:
     """Return the median over the steps of one loop's speed in that of the other."""
     return statistics.median(one / two for one, two in zip(bare, other, strict=True))
-
-
-def _batches(load: Load) -> list[Batch]:
-    generator = torch.Generator().manual_seed(1)
-    shape = (load.batch_size, 3, load.image_size, load.image_size)
-    return [
-        Batch(
-            torch.randn(shape, generator=generator),
-            torch.randint(NUM_CLASSES, (load.batch_size,), generator=generator),
-            tuple(range(load.batch_size)),
-            (),
-        )
-        for _ in range(NUM_BATCHES)
-    ]
-
-
-def _bare(load: Load) -> Callable[[Batch], None]:
-    """Return one step of the loop that people write, with the optimizer that ecotui takes."""
-    torch.manual_seed(0)
-    network = timm.create_model(load.model, num_classes=NUM_CLASSES, img_size=load.image_size)
-    network.train()
-    optimizer = make_optimizer(network, _config(load).train, fused=True)
-
-    def step(batch: Batch) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        logits = network(batch.images_BCHW)
-        cross_entropy(logits, batch.labels_B, label_smoothing=0.1).backward()
-        optimizer.step()
-
-    return step
-
-
-def _guarded(load: Load, folder: Path) -> tuple[Callable[[Batch], None], EventWriter]:
-    """Return one step of a real trainer, without its loader, and the writer of its events."""
-    run = RunDir(folder / "run")
-    run.path.mkdir()
-    writer = EventWriter(run.events)
-    parts = assemble(_config(load), _index(load), writer)
-    loop, copy = LoopState(), HostCopy()
-    saver = Saver(
-        run.path, parts.trainable, writer, interval_seconds=1e9, keep=2, facts={}, copy=copy
-    )
-    control = Control(run.commands, 0, writer, StopFlag())
-    trainer = Trainer(parts, run, saver, loop, control, writer, copy=copy)
-    trainer.protection.begin()
-    trainer._set_mode()
-
-    def step(batch: Batch) -> None:
-        trainer._look()
-        trainer._use(batch)
-        trainer._state_steps_if_due()
-        trainer.protection.epochs.judge_counts(is_whole=False)
-        trainer.protection.note_step()
-        trainer._save_if_due()
-
-    gc.collect()
-    return step, writer
-
-
-def _config(load: Load) -> ResolvedConfig:
-    return ResolvedConfig.model_validate(
-        {
-            "data": {"root": "unused", "image_size": load.image_size},
-            "model": {"name": load.model, "pretrained": False},
-            "train": {
-                "batch_size": load.batch_size,
-                "learning_rate": 1e-4,
-                "epochs": 1000,
-                "scheduler": "none",
-            },
-            "compute": {"device": "cpu", "workers": 0, "threads": 1},
-        }
-    )
-
-
-def _index(load: Load) -> DataIndex:
-    count = 100 * load.batch_size
-    ids = np.arange(count, dtype=np.int64)
-    return DataIndex(
-        root=Path("unused"),
-        layout="classes",
-        class_names=tuple(f"class {number}" for number in range(NUM_CLASSES)),
-        names=Names(f"{number}.png".encode() for number in range(count)),
-        labels=ids % NUM_CLASSES,
-        splits={"train": ids, "val": ids[:8], "test": ids[:0]},
-        notes=(),
-    )
 
 
 if __name__ == "__main__":
