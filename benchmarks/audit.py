@@ -45,23 +45,15 @@ NUM_UNCHANGED = int(os.environ.get("ECOTUI_BENCH_FILES", "20000"))
 
 MEMORY = """
 import resource, sys
-import numpy as np
 from pathlib import Path
 from benchmarks.audit import made_index
-from ecotui.engine.audit import sweep
-from ecotui.engine.audit.reading import Look
-from ecotui.engine.audit.records import Outcome
-from ecotui.engine.audit.scan import scan
+from benchmarks.parts.played_audit import scanned
 index = made_index(Path(sys.argv[1]), int(sys.argv[2]))
-grey = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
-sweep.look = lambda path, **wish: Look(
-    Outcome.READ, format="JPEG", width=640, height=480, greys=grey
-)
 def anonymous():
     lines = dict(line.split(":") for line in open("/proc/self/status") if ":" in line)
     return int(lines["RssAnon"].split()[0]) * 1024
 before = anonymous()
-found = scan(index, max_pixels=1, poll=lambda: None, advance=lambda count: None, threads=2)
+found = scanned(index)
 print(before, anonymous(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

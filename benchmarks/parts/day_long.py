@@ -46,13 +46,14 @@ _BEGAN = 1_790_000_000.0
 def write(path: Path, num_events: int = NUM_EVENTS) -> Path:
     """Write the log of a run that still goes on; about a day of it at the full number."""
     with path.open("wb") as file:
-        for seq, event in zip(range(1, num_events + 1), _events(), strict=False):
+        for seq, event in zip(range(1, num_events + 1), events(), strict=False):
             stamp = {"seq": seq, "at": _BEGAN + seq * 0.864, "since_start": seq * 0.864}
             file.write(event.model_copy(update=stamp).model_dump_json().encode() + b"\n")
     return path
 
 
-def _events() -> Iterator[Event]:
+def events() -> Iterator[Event]:
+    """Yield what an engine states, without end, not stamped yet."""
     chance = random.Random(8)
     yield EngineStarted(run_id="day", pid=1, host="here", version="0")
     yield SetupAdvanced(doing="building the model")
