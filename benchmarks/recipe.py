@@ -1,8 +1,9 @@
-"""What `configs/trashnet.toml` reaches: `python -m benchmarks.recipe FOLDER [SEEDS] [timm]`.
+"""What `configs/trashnet.toml` reaches: `python -m benchmarks.recipe FOLDER [SEED]... [timm]`.
 
 Claims: from scratch on two processors, at least 75% of TrashNet's test photos are told right, the
 figure that its authors give, after at most five minutes of training, and 80% after ten; with each
-of three SEEDS. FOLDER is TrashNet with the authors' lists. The test split is scored once a run, at
+of three seeds. FOLDER is TrashNet with the authors' lists. Where a SEED is given, only that one is
+trained anew, and the others stay as they were measured. The test split is scored once a run, at
 its end, with the weights that were best on the validation split; nothing is chosen by it.
 
 With `timm` the same network is trained for the same time as timm's `train.py` does it by default,
@@ -29,7 +30,7 @@ from ecotui.stream import Tail
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "trashnet.toml"
 RESULT = Path(__file__).with_name("results") / "recipe.json"
-DEFAULT_SEEDS = 3
+SEEDS = (0, 1, 2)
 CLAIMS = {"five_minutes": (300.0, 0.75), "ten_minutes": (600.0, 0.80)}
 
 
@@ -65,29 +66,27 @@ def timms(trashnet: Path, seconds: float) -> dict[str, float]:
 def main() -> int:
     """Measure, keep and print; 1 where a claim does not hold."""
     trashnet = Path(sys.argv[1]).resolve()
-    numbers = [int(word) for word in sys.argv[2:] if word.isdigit()]
-    found: dict[str, Any] = {}
+    words = sys.argv[2:]
+    found: dict[str, Any] = {"runs": {}}
     if RESULT.is_file():
         with suppress(ValueError):
-            found = json.loads(RESULT.read_text(encoding="utf-8"))
-    if numbers != [0]:
-        runs = []
-        for seed in range(numbers[0] if numbers else DEFAULT_SEEDS):
-            runs.append(trained(trashnet, seed))
-            print(f"seed {seed}: {json.dumps(runs[-1])}", file=sys.stderr)
-        worst = min(run["test_accuracy"] for run in runs)
-        longest = max(run["seconds"] for run in runs)
-        found |= {
-            "runs": runs,
-            "worst_test_accuracy": worst,
-            "mean_test_accuracy": statistics.mean(run["test_accuracy"] for run in runs),
-            "longest_seconds": longest,
-            "holds": {
-                name: worst >= accuracy and longest <= seconds
-                for name, (seconds, accuracy) in CLAIMS.items()
-            },
-        }
-    if "timm" in sys.argv[2:]:
+            found |= json.loads(RESULT.read_text(encoding="utf-8"))
+    for seed in [int(word) for word in words if word.isdigit()] or (() if words else SEEDS):
+        found["runs"][str(seed)] = trained(trashnet, seed)
+        print(f"seed {seed}: {json.dumps(found['runs'][str(seed)])}", file=sys.stderr)
+    runs = found["runs"].values()
+    worst = min(run["test_accuracy"] for run in runs)
+    longest = max(run["seconds"] for run in runs)
+    found |= {
+        "worst_test_accuracy": worst,
+        "mean_test_accuracy": statistics.mean(run["test_accuracy"] for run in runs),
+        "longest_seconds": longest,
+        "holds": {
+            name: worst >= accuracy and longest <= seconds
+            for name, (seconds, accuracy) in CLAIMS.items()
+        },
+    }
+    if "timm" in words:
         found["timm"] = timms(trashnet, found["longest_seconds"])
         print(f"timm: {json.dumps(found['timm'])}", file=sys.stderr)
     RESULT.parent.mkdir(exist_ok=True)

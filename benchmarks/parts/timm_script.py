@@ -97,6 +97,7 @@ def trained(trashnet: Path, seconds: float) -> dict[str, float]:
         folder = linked(index, Path(place))
         train, val, test = (loader(folder, split) for split in ("train", "val", "test"))
         network, optimizer = fresh(len(index.class_names))
+        epoch_seconds = seconds
         for _ in range(2):  # the first starts the workers
             started = time.monotonic()
             train_epoch(network, train, optimizer)
