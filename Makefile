@@ -14,10 +14,11 @@ TEST_PROCESSES ?= 3
 IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCHMARKS ?= help first_frame app long_log guards data_path audit plan checkpoint memory doctor \
-  fold watch
+  fold watch first_step scale
+PEERS ?= .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: demo test slow torture mutants check docs bench clean help
+.PHONY: demo test slow torture mutants check docs bench peers clean help
 
 demo: $(DEMO_READY) ## train the demo: 1,797 handwritten digits, in about three minutes
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/ecotui digits; else $(BIN)/ecotui --headless digits; fi
@@ -48,8 +49,14 @@ bench: $(DEV_READY) ## measure what is promised about speed and memory
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || echo "== $$name: see above"; done
 	$(BIN)/python -m benchmarks.report
 
+peers: ## measure training loops beside those of Lightning, Hugging Face and timm
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[demo,peers]"
+	$(PEERS)/bin/python -m benchmarks.loop
+	$(PEERS)/bin/python -m benchmarks.report
+
 clean: ## remove .venv and what the tools left; runs and configs stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## list these targets

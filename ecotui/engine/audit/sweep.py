@@ -30,9 +30,11 @@ STORE_SECONDS = 30.0
 """What was read is stored at least so often, unless storing itself takes long."""
 
 COLOUR_SAMPLES = 512
-"""Photos whose colours are looked at, at least, of small sets a quarter: for a mean to two digits.
+"""Photos whose colours are looked at, at least, of small sets an eighth, or 64.
 
-Decoding in colours costs a third more than in grey."""
+Decoding in colours costs a third more than in grey. The mean colours of photos of one set spread
+by about 0.1 in 0 to 1, the mean of 64 by 0.013; a normalisation is called far off from 0.2 on.
+"""
 
 PATIENCE_SECONDS = 2.0
 """Of a scan whose time is over, for the files that are being read."""
@@ -253,4 +255,4 @@ def _never() -> bool:
 
 def _colour_stride(count: int) -> int:
     """Return of how many photos one is looked at in colours."""
-    return max(1, min(4, count // 64), count // COLOUR_SAMPLES)
+    return max(1, min(8, count // 64), count // COLOUR_SAMPLES)
