@@ -10,7 +10,7 @@ pictures, held in memory, through a `DataLoader` of its own. Where memory happen
 loop faster or slower by a hundredth for as long as a process lives: each load is measured in fresh
 ones, medians count, and a second bare loop is the control.
 
-Loads, of which PART names one or more: `vit_tiny` and `test_vit`, on one thread, the same fused AdamW
+Loads (PART names one or more): `vit_tiny` and `test_vit`, on one thread, the same fused AdamW
 everywhere; `eva02` and `resnet18`, on all processors, everybody with its defaults: ecotui in the
 number format and memory layout that it measures, the peers in float32, and with torch's own AdamW
 where a peer does not choose one itself (Hugging Face's Trainer takes the fused one).

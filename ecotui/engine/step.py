@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from ecotui.engine.assembly import Parts
+from ecotui.engine.averaging import Averaging
 from ecotui.engine.clipping import Clipping
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.folding import can_fold, fold
@@ -59,6 +60,8 @@ class Stepper:
         self._parameters = list(parts.trainable.network.parameters())
         self._is_unscaled = False
         self._norm = torch.zeros(())
+        ema = parts.trainable.ema
+        self._averaging = None if ema is None else Averaging(ema, parts.trainable.network)
         optimizer, device = parts.trainable.optimizer, parts.compute.device
         self._folds = can_fold(optimizer, device)
         self._kernel = fused_kernel(optimizer, device) if self._folds else None
@@ -126,8 +129,8 @@ class Stepper:
             trainable.scaler.step(trainable.optimizer)
         trainable.scaler.update()
         self._is_unscaled = False
-        if trainable.ema is not None:
-            trainable.ema.update(trainable.network, step=step)
+        if self._averaging is not None:
+            self._averaging.update(step)
 
     def update_unless(self, is_bad: torch.Tensor, step: int) -> None:
         """Do the same where a flag on the device is not set; nothing is read from it.
@@ -140,8 +143,8 @@ class Stepper:
         self._fold(self._clipping.divisor(self._norm), is_bad.float())
         trainable.scaler.update()
         self._is_unscaled = False
-        if trainable.ema is not None:
-            _average_unless(is_bad, trainable.ema, trainable.network, step)
+        if self._averaging is not None:
+            self._averaging.update_unless(is_bad, step)
 
     def abandon(self) -> None:
         """Drop the gradients; the weights stay as they are."""
@@ -193,18 +196,3 @@ def _seen(
         (best.indices == targets).sum(dtype=loss.dtype) if is_labelled else torch.zeros_like(loss)
     )
     return loss, best.values.sum(dtype=torch.float32).to(loss), hits
-
-
-@torch.no_grad()
-def _average_unless(is_bad: torch.Tensor, ema: object, network: torch.nn.Module, step: int) -> None:
-    """Update a moving average with a share that is zero where a flag is set."""
-    module: torch.nn.Module = ema.module  # type: ignore[attr-defined]
-    decay: float = ema.get_decay(step)  # type: ignore[attr-defined]
-    share = torch.where(is_bad, 0.0, 1.0 - decay)
-    pairs = list(zip(module.state_dict().values(), network.state_dict().values(), strict=True))
-    kept = [own for own, _ in pairs if own.is_floating_point()]
-    fresh = [new.to(own.dtype) for own, new in pairs if own.is_floating_point()]
-    torch._foreach_lerp_(kept, fresh, [share.to(own.dtype) for own in kept])
-    for own, new in pairs:
-        if not own.is_floating_point():
-            own.copy_(torch.where(is_bad, own, new))

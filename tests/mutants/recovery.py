@@ -8,6 +8,7 @@ _RECOVERY = "engine/test_recovery.py"
 _ROLLBACK = f"{_RECOVERY}::TestRollback"
 _MEMORY = f"{_RECOVERY}::TestMemory"
 _LIMITS = "engine/test_recovery_limits.py"
+_AVERAGING = "engine/test_averaging.py"
 _STEP = "engine/test_step.py"
 _KERNEL = "engine/test_fused_kernel.py"
 _HEALING = "engine/test_healing.py"
@@ -189,28 +190,44 @@ THE_STEP = (
         "engine/step.py",
         (_STEP, _RECOVERY),
         (
-            "average: updated after a step read late that was bad",
-            "share = torch.where(is_bad, 0.0, 1.0 - decay)",
-            "share = torch.where(is_bad, 1.0 - decay, 1.0 - decay)",
+            "scores: only the loss is looked at",
+            "best.values.sum(dtype=torch.float32).to(loss)",
+            "loss",
+            f"{_STEP} {_RECOVERY}",
+        ),
+        (
+            "average: never updated",
+            "            self._averaging.update(step)",
+            "            pass",
             _STEP,
+        ),
+    ),
+    *mutants_of(
+        "engine/averaging.py",
+        (_AVERAGING, _STEP),
+        (
+            "average: updated after a step read late that was bad",
+            "share = torch.where(is_bad, 0.0, 1.0 - self._ema.get_decay(step))",
+            "share = torch.tensor(1.0 - self._ema.get_decay(step))",
+            _AVERAGING,
         ),
         (
             "average: counters of a bad step are taken over",
             "own.copy_(torch.where(is_bad, own, new))",
             "own.copy_(new)",
-            _STEP,
+            _AVERAGING,
         ),
         (
-            "average: never updated",
-            "            trainable.ema.update(trainable.network, step=step)",
-            "            pass",
-            _STEP,
+            "average: counters stand still",
+            "        if self._counts:",
+            "        if False:",
+            _AVERAGING,
         ),
         (
-            "scores: only the loss is looked at",
-            "best.values.sum(dtype=torch.float32).to(loss)",
-            "loss",
-            f"{_STEP} {_RECOVERY}",
+            "average: of what the tensors were",
+            "network.state_dict(keep_vars=True)",
+            "network.state_dict()",
+            _AVERAGING,
         ),
     ),
     *mutants_of(
