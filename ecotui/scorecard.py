@@ -122,7 +122,7 @@ def _whole_run(state: RunState) -> Iterator[Item]:
         "whole_run",
         completes,
         "it completes",
-        f"epoch {state.epoch} of {state.epochs}" if state.epochs else "",
+        f"epoch {state.epoch} of {state.epochs_planned}" if state.epochs else "",
     )
     yield _best_score(state, is_done=is_done)
     seen = state.milestones

@@ -230,7 +230,7 @@ class ConfigScreen(EcoScreen):
             return
         app = self.app
         self.dismiss()
-        app.post_message(NewRun(loaded))
+        app.post_message(NewRun(loaded, self._draft))
 
     def action_save_config(self) -> None:
         """Ask where to, and write the settings there."""

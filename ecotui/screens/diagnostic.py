@@ -80,7 +80,7 @@ Mending shows its commands first, and undoes them where they did not help.
     def show_subject(self, subject: Subject) -> None:
         """Show what a repair does, and how things stand."""
         self._show_output(subject.state)
-        self.query_one(ReadinessLine).show(soundness(subject))
+        self.query_one(ReadinessLine).show(soundness(subject), self.kept_hint)
         self._ask_when_planned()
 
     def _show_output(self, state: RunState) -> None:

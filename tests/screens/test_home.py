@@ -26,6 +26,7 @@ from ecotui.screens.dialogs.confirm import ConfirmScreen
 from ecotui.screens.home import HomeScreen
 from ecotui.screens.home_runs import RunTable, age_words, short_name, widths_for
 from ecotui.screens.home_start import StartScreen
+from ecotui.stream import decode
 from tests.screens.looks import LOOKS, assert_text, colours_on, shots
 from tests.screens.stories import play
 
@@ -415,8 +416,6 @@ async def wait_until(here: Any, is_so: Callable[[], bool]) -> None:
 def test_n_enter_enter_trains_on_a_folder_with_settings_that_suit_it(
     open_app: Open, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecotui.stream import decode
-
     said = decode(described("[/metal"))
     assert said is not None
 
@@ -448,6 +447,66 @@ def test_n_enter_enter_trains_on_a_folder_with_settings_that_suit_it(
         assert "batch_size = 8" in written
 
     play(shown, open_app("full_run", opening=None))
+
+
+def test_a_start_that_fails_keeps_what_was_typed_and_says_why(
+    open_app: Open, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = decode(described("metal"))
+    assert said is not None
+
+    async def look_at_the_folder(here: Any) -> None:
+        await here.press("n", "enter")
+        await wait_until(here, lambda: isinstance(here.app.screen, StartScreen))
+        here.app.screen._show(said)
+        await here.settle()
+
+    async def story(here: Any) -> None:
+        monkeypatch.chdir(photos)
+        await here.settle()
+        await look_at_the_folder(here)
+        assert "kept" not in here.text()
+        await here.press("e")
+        await wait_until(here, lambda: isinstance(here.app.screen, ConfigScreen))
+        editor = here.app.screen
+        editor._change(editor._draft.edited("train.epochs", "[/7").edited("train.epochs", "7"))
+        await here.press("s")
+        here.engine.go_on()
+        await wait_until(here, lambda: here.app.run_state.ending is not None)
+        fault = here.app.run_state.ending.what
+        await here.wait_for("your settings are kept: h goes home")
+        await here.press("h")
+        await here.wait_for("waste could not be trained")
+        monkeypatch.chdir(photos.parent)  # the folder that failed is offered, wherever one is
+        await look_at_the_folder(here)
+        shown = " ".join(here.text().split())
+        assert f"✗ the last start failed: {fault[:40]}" in shown
+        assert "train.epochs = 7" in shown
+        await here.press("enter")
+        await wait_until(here, lambda: len(here.launched) == 2)
+        assert "epochs = 7" in here.launched[1].config.read_text()
+
+    play(story, open_app("preflight_failed", opening=None))
+
+
+def test_a_start_that_comes_to_something_is_not_kept(
+    open_app: Open, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = decode(described("metal"))
+
+    async def story(here: Any) -> None:
+        monkeypatch.chdir(photos)
+        await here.settle()
+        await here.press("n", "enter")
+        await wait_until(here, lambda: isinstance(here.app.screen, StartScreen))
+        here.app.screen._show(said)
+        await here.press("enter")
+        assert here.app.kept_starts.of(photos) is not None
+        here.engine.go_on()
+        await here.settle()
+        assert here.app.kept_starts.of(photos) is None
+
+    play(story, open_app("full_run", opening=None))
 
 
 def test_a_folder_is_walked_into_with_tab_and_out_with_shift_tab(
