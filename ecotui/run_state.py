@@ -132,6 +132,11 @@ class RunState:
         return self.stages[-1] if self.stages else None
 
     @property
+    def has_come_to_train(self) -> bool:
+        """Whether this attempt has come to train: epochs of an earlier one do not tell."""
+        return any(layer.layer >= 5 and layer.status != "idle" for layer in self.layers)
+
+    @property
     def step_limit(self) -> int | None:
         """Optimizer steps at which `train.max_steps` ends the run before its epochs do."""
         if self.facts is None or self.facts.max_steps is None:
