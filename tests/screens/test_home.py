@@ -274,6 +274,27 @@ def test_d_asks_and_removes_what_is_marked_or_under_the_cursor(
     play(story, open_app("full_run", opening=None))
 
 
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+def test_a_toast_leaves_a_dialog_readable(
+    size: tuple[int, int], open_app: Open, runs: list[RunDir]
+) -> None:
+    async def story(here: Any) -> None:
+        await on_the_runs(here, "d")
+        before = [line.strip(" │") for line in here.text().splitlines() if "│" in line]
+        assert "No (n)" in " ".join(before)
+        for number in range(3):
+            here.app.notify(f"told {number}\nwith more", timeout=60, markup=False)
+        await here.wait_for("told 2")
+        screen = here.app.screen
+        box = screen.query_one(".box").region
+        assert all(not toast.region.overlaps(box) for toast in screen.query("Toast"))
+        if size[1] > 16:  # On a smaller one the box is scrolled.
+            assert all(line in here.text() for line in before)
+        assert "Delete 1 run (y)" in here.text()
+
+    play(story, open_app("full_run", opening=None, size=size))
+
+
 @pytest.mark.parametrize("key", ["3", "4"])
 def test_screens_of_a_run_are_not_shown_where_no_run_is(key: str, open_app: Open) -> None:
     async def story(here: Any) -> None:
@@ -524,8 +545,11 @@ def test_a_folder_is_walked_into_with_tab_and_out_with_shift_tab(
         await here.press("shift+tab")
         assert line.value == start
         await here.press(*"nowhere", "enter")
-        assert "there is no such folder" in here.text()
+        await here.settle()
+        assert "✗ there is no such folder" in here.text()
         assert len(here.app.screen_stack) == 2
+        await here.press("x")
+        await here.wait_for("no such folder yet: go on typing")
         await here.press("escape")
         assert len(here.app.screen_stack) == 1
 
@@ -556,6 +580,14 @@ def test_e_changes_the_settings_of_the_config_under_the_cursor(open_app: Open) -
         await here.settle()
         assert isinstance(here.app.screen, ConfigScreen)
         assert "digits" in here.text()
+
+    play(story, open_app("full_run", opening=None))
+
+
+def test_d_that_deletes_is_named_at_home(open_app: Open, runs: list[RunDir]) -> None:
+    async def story(here: Any) -> None:
+        await on_the_runs(here)
+        assert "d Delete" in here.text().splitlines()[-1]
 
     play(story, open_app("full_run", opening=None))
 
