@@ -122,13 +122,13 @@ def fitting(keys: Sequence[Key], room: int) -> list[Key]:
     more = [Key(key.bindings, key.shown, MORE) for key in keys if key.id == HELP]
     others = [key for key in keys if key.id != HELP]
     left = room - sum(key.cells for key in more)
-    kept = set[str]()
+    kept = set[int]()
     # The first of those that stay as long as each other; a shorter one after it may still fit.
-    for key in sorted(others, key=lambda key: key.gives_way):
-        if key.cells <= left:
-            kept.add(key.id)
-            left -= key.cells
-    return [*(key for key in others if key.id in kept), *more]
+    for place in sorted(range(len(others)), key=lambda place: others[place].gives_way):
+        if others[place].cells <= left:
+            kept.add(place)
+            left -= others[place].cells
+    return [*(others[place] for place in sorted(kept)), *more]
 
 
 def _footer_key(
