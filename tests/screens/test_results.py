@@ -239,13 +239,14 @@ def test_the_settings_say_how_one_is_changed_and_how_all_come_back(open_app: Ope
     async def story(here: Any) -> None:
         screen = await at_the_config(here)
         assert "Enter changes the one under the cursor" in here.text()
-        everything = screen.query_one("#settings").row_count
+        everything = screen.query_one("#settings", DataTable).row_count
         await here.press("slash", *"max_steps", "enter")
         await here.wait_for("1 found: Enter changes one, Esc lists all again")
         await here.press("escape")
         await here.settle()
         assert here.app.screen is screen
-        assert screen.query_one("#settings").row_count == everything
+        assert screen.query_one("#settings", DataTable).row_count == everything
+        assert screen._field is not None
         assert screen._field.key == "train.max_steps"
 
     play(story, open_app("full_run", opening=None))
