@@ -39,7 +39,7 @@ class SeenAlerts:
         except OSError:
             made_at = 0
         name = f"{run.path.absolute()}\n{made_at}".encode(errors="surrogateescape")
-        self._path = seen_folder() / hashlib.sha256(name).hexdigest()[:32]
+        self._path = seen_folder() / hashlib.sha256(name).hexdigest()
 
     def lines(self) -> list[str]:
         """Return what was noted, in order; nothing where there is no such file."""
