@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -57,7 +58,7 @@ class SeenAlerts:
             if not self._path.exists():
                 _make_room(folder)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            number = os.open(self._path, flags, 0o600)
+            number = os.open(self._path, flags, stat.S_IRUSR | stat.S_IWUSR)
             try:
                 os.write(number, f"{line}\n".encode("ascii"))
             finally:
