@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+from ecotui.guard_register import recovery_words
 from ecotui.log_lines import Lines
 from ecotui.text import slower
 
 AlertLevel = Literal["critical", "warning", "note"]
+_MAX_DIGITS = 18
+"""Of a number in a kept line: more is none of ours."""
 LEVELS: tuple[AlertLevel, ...] = ("note", "warning", "critical")
 """The mildest first."""
 _LEVEL_OF: dict[str, AlertLevel] = {
@@ -123,6 +126,8 @@ def _what(told: dict[str, Any], kind: str) -> str:
         case "run_rolled_back":
             factor = _real(told, "learning_rate_factor")
             return f"back to step {_whole(told, 'to_step')}{slower(factor)}: {what}"
+        case "guard_recovered":
+            return recovery_words(_text(told, "guard"), what)
         case "run_resumed":
             return f"resumed: {_text(told, 'note')}"
     return what
@@ -257,13 +262,36 @@ class Filtered:
         self._upto, self._gone = 0, 0
 
 
+def _unheard(line: str) -> None:
+    """Keep nothing."""
+    del line
+
+
 class Acknowledged:
-    """Which alerts a person has seen; of this app alone, the run knows nothing of it."""
+    """Which alerts a person has seen; of the app alone, the run knows nothing of it."""
 
     def __init__(self) -> None:
         self._single: set[int] = set()
         self._upto = -1
         self._num_before = 0
+        self._keep: Callable[[str], None] = _unheard
+
+    def begin(self, noted: Iterable[str], keep: Callable[[str], None]) -> None:
+        """Take up another run.
+
+        Args:
+            noted: What was kept of it before, line by line.
+            keep: Takes every further line.
+        """
+        self._single, self._upto, self._num_before = set(), -1, 0
+        self._keep = _unheard
+        for line in noted:
+            match line.split():
+                case [seq] if _is_number(seq):
+                    self.add(int(seq))
+                case ["all", upto, count] if _is_number(upto) and _is_number(count):
+                    self.add_all(int(upto), int(count))
+        self._keep = keep
 
     def has(self, seq: int) -> bool:
         """Say whether an alert was seen."""
@@ -273,12 +301,20 @@ class Acknowledged:
         """Note that one was seen."""
         if not self.has(seq):
             self._single.add(seq)
+            self._keep(str(seq))
 
     def add_all(self, upto: int, count: int) -> None:
         """Note that all were seen, the last of them by its number, so many in all."""
+        if upto <= self._upto:
+            return
         self._upto, self._num_before = upto, count
-        self._single.clear()
+        self._single = {seq for seq in self._single if seq > upto}
+        self._keep(f"all {upto} {count}")
 
     def num_left(self, count: int) -> int:
         """Return how many of so many were not seen yet."""
         return max(0, count - self._num_before - len(self._single))
+
+
+def _is_number(written: str) -> bool:
+    return written.isascii() and written.isdecimal() and len(written) <= _MAX_DIGITS

@@ -16,6 +16,7 @@ from ecotui import terminal
 from ecotui.app_settings import AppSettings
 from ecotui.draft_app import DraftApp
 from ecotui.errors import EcoError, ExitCode
+from ecotui.kept_starts import KeptStarts
 from ecotui.paths import RunDir
 from ecotui.screens import messages
 from ecotui.text import counted, listed, visible
@@ -36,6 +37,7 @@ class EcoApp(DraftApp):
 
     Attributes:
         errand: The short job under way or just done.
+        kept_starts: Starts on folders of photos that came to nothing, with what was typed.
         visited: The runs that the screen visited last is about.
         failure: Why the app could not open what it was to open.
     """
@@ -54,6 +56,7 @@ class EcoApp(DraftApp):
         chosen = AppSettings() if settings is None else settings
         super().__init__(runs_dir, chosen, first_screen=first_screen)
         self.failure: EcoError | None = None
+        self.kept_starts = KeptStarts()
         self.visited: tuple[RunDir, ...] = ()
         self._opening = opening
         self._chosen_sessions = sessions
@@ -125,19 +128,32 @@ class EcoApp(DraftApp):
 
     @on(messages.NewRun)
     def _start_new(self, event: messages.NewRun) -> None:
-        self._open(event.loaded)
+        fault = self._open(event.loaded)
+        if event.draft is not None and not self.settings.is_readonly:
+            self.kept_starts.begin(event.draft, None if fault else self.run_dir, fault)
+
+    def watch_run_state(self) -> None:
+        """Keep what a run was started with that came to nothing; the screens say so."""
+        if self.run_state.ending is not None:
+            from ecotui.summary import fault_before_training
+
+            self.kept_starts.end(self.run_dir, fault_before_training(self.run_state))
+        super().watch_run_state()
 
     @on(messages.RunChoice)
     def _watch_run(self, event: messages.RunChoice) -> None:
         self._open(event.run, event.screen)
 
-    def _open(self, opening: Opening, screen: str = "") -> None:
+    def _open(self, opening: Opening, screen: str = "") -> Sequence[str]:
+        """Show a run, and return why that could not be, in lines."""
         if self.settings.is_readonly and not isinstance(opening, RunDir):
-            return
+            return ()
         try:
             self.show_run(self._session_of(opening), screen=screen)
         except EcoError as error:
             self.tell(error)
+            return error.lines()
+        return ()
 
     async def action_resume(self) -> None:
         """Go on with a run that ended before it was finished."""

@@ -370,3 +370,20 @@ GUARD_REGISTER: dict[str, Entry] = {
 
 GUARD_NAMES = tuple(name for name, entry in GUARD_REGISTER.items() if entry.layer)
 """Stable names of all guards, by which they are silenced."""
+
+
+def recovery_words(guard: str, what: str) -> str:
+    """Return what is over, and what is said of its end, where that names it not by itself.
+
+    Args:
+        guard: Name of the guard.
+        what: What it said when it recovered.
+    """
+    entry = GUARD_REGISTER.get(guard)
+    if entry is None or what.startswith(OVER):
+        return what
+    return f"{entry.title}: {what}"
+
+
+OVER = "it is over: "
+"""Before the words of what is over."""

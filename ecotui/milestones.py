@@ -36,6 +36,7 @@ class Milestones:
         first_accuracy: Of its validation, 0 to 1.
         lost_fraction: Share of the last epoch's samples that could not be used.
         digest: Of the weights after the last epoch; empty where none was stated.
+        inexact: How the first resumption that was not exact differed; empty where there was none.
         num_caught: Values that were not finite and were rejected before the update.
         num_let_through: Values stated of a step that was used, or of a validation, that
             were not finite.
@@ -46,6 +47,7 @@ class Milestones:
     first_accuracy: float | None = None
     lost_fraction: float | None = None
     digest: str = ""
+    inexact: str = ""
     num_caught: int = 0
     num_let_through: int = 0
 
@@ -73,10 +75,24 @@ def reached(milestones: Milestones, event: AnyEvent) -> Milestones:
             return replace(seen, first_accuracy=event.accuracy) if is_first else seen
         case GuardTripped() if event.guard.startswith(_NONFINITE):
             return replace(milestones, num_caught=milestones.num_caught + 1)
-        case RunRolledBack() | RunResumed() if event.epoch < 1:
-            return replace(milestones, first_epoch=None, first_accuracy=None)
+        case RunResumed():
+            return _gone_back(_resumed(milestones, event), event.epoch)
+        case RunRolledBack():
+            return _gone_back(milestones, event.epoch)
         case _:
             return milestones
+
+
+def _resumed(milestones: Milestones, event: RunResumed) -> Milestones:
+    if milestones.inexact or event.exactness not in ("E1", "E0"):
+        return milestones
+    return replace(milestones, inexact=event.note)
+
+
+def _gone_back(milestones: Milestones, epoch: int) -> Milestones:
+    if epoch >= 1:
+        return milestones
+    return replace(milestones, first_epoch=None, first_accuracy=None)
 
 
 def _let_through(milestones: Milestones) -> Milestones:

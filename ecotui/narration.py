@@ -134,6 +134,23 @@ def _turn(event: AnyEvent) -> list[str]:
             return []
 
 
+def step_limit(state: RunState) -> str:
+    """Return where `train.max_steps` ends the run before its epochs do; empty elsewhere."""
+    return "" if state.step_limit is None else f", ends at step {state.step_limit:,}"
+
+
+def epochs_done(state: RunState) -> tuple[float, float]:
+    """Return how many epochs are done, and how many the run takes, as a bar shows them.
+
+    Where a limit of steps ends the run within an epoch, it takes only a part of that one.
+    """
+    share = state.step_in_epoch / state.epoch_steps if state.epoch_steps else 0.0
+    total = float(state.epochs)
+    if state.step_limit is not None and state.facts is not None:
+        total = state.step_limit / max(1, state.facts.steps_per_epoch)
+    return max(0.0, state.epoch - 1 + share), max(total, 1.0 if state.step_limit is None else 0.01)
+
+
 def progress(state: RunState) -> str:
     """Return how far the run is, on one line."""
     stage = state.stage
@@ -143,8 +160,9 @@ def progress(state: RunState) -> str:
         text = stage_progress(stage)
     else:
         text = (
-            f"epoch {state.epoch}/{state.epochs}, step {state.step_in_epoch}/{state.epoch_steps}: "
-            f"{scores(state)}, {pace(state)}"
+            f"epoch {state.epoch}/{state.epochs_planned}, "
+            f"step {state.step_in_epoch}/{state.epoch_steps_planned}: "
+            f"{scores(state)}, {pace(state)}{step_limit(state)}"
         )
     if state.standing.paused is not None:
         return f"{text}; paused: {state.standing.paused.why}"

@@ -18,7 +18,15 @@ from rich.table import Column
 from rich.text import Text
 
 from ecotui.events import AnyEvent
-from ecotui.narration import pace, progress, remarks, scores, stage_progress
+from ecotui.narration import (
+    epochs_done,
+    pace,
+    progress,
+    remarks,
+    scores,
+    stage_progress,
+    step_limit,
+)
 from ecotui.state import RunState
 from ecotui.text import visible
 
@@ -228,22 +236,22 @@ class Bars:
 
     def _show_training(self, state: RunState) -> None:
         is_training = state.epoch > 0 and state.phase == "running"
-        share = state.step_in_epoch / state.epoch_steps if state.epoch_steps else 0.0
+        done, total = epochs_done(state)
         self._progress.update(
             self._epochs,
             visible=is_training,
-            description=f"Epoch {state.epoch}/{state.epochs}",
-            completed=max(0.0, state.epoch - 1 + share),
-            total=max(1, state.epochs),
+            description=f"Epoch {state.epoch}/{state.epochs_planned}",
+            completed=done,
+            total=total,
             note=scores(state),
         )
         self._progress.update(
             self._steps,
             visible=is_training,
-            description=f"step {state.step_in_epoch}/{state.epoch_steps}",
+            description=f"step {state.step_in_epoch}/{state.epoch_steps_planned}",
             completed=state.step_in_epoch,
-            total=max(1, state.epoch_steps),
-            note=pace(state),
+            total=max(1, state.epoch_steps_planned),
+            note=f"{pace(state)}{step_limit(state)}",
         )
 
     def _show_stage(self, state: RunState) -> None:

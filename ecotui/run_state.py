@@ -132,6 +132,34 @@ class RunState:
         return self.stages[-1] if self.stages else None
 
     @property
+    def has_come_to_train(self) -> bool:
+        """Whether this attempt has come to train: epochs of an earlier one do not tell."""
+        return any(layer.layer >= 5 and layer.status != "idle" for layer in self.layers)
+
+    @property
+    def step_limit(self) -> int | None:
+        """Optimizer steps at which `train.max_steps` ends the run before its epochs do."""
+        if self.facts is None or self.facts.max_steps is None:
+            return None
+        every = self.facts.epochs * self.facts.steps_per_epoch
+        return self.facts.max_steps if self.facts.max_steps < every else None
+
+    @property
+    def epochs_planned(self) -> int:
+        """Epochs that the run will begin unless it ends early; 0 when unknown."""
+        if self.facts is None or self.step_limit is None:
+            return self.epochs
+        return max(self.epoch, -(-self.step_limit // max(1, self.facts.steps_per_epoch)))
+
+    @property
+    def epoch_steps_planned(self) -> int:
+        """Optimizer steps that this epoch will take unless it ends early."""
+        if self.step_limit is None:
+            return self.epoch_steps
+        left = self.step_limit - (self.step - self.step_in_epoch)
+        return max(self.step_in_epoch, min(self.epoch_steps, left))
+
+    @property
     def steps_planned(self) -> int:
         """Optimizer steps that the run will take unless it ends early; 0 when unknown."""
         if self.facts is None:

@@ -69,7 +69,7 @@ def _first_minutes(state: RunState) -> Iterator[Item]:
         ("pre_training_check", 3, "the pre-training check passes"),
     ):
         yield _checked(state, name, layer, what)
-    has_begun = state.epoch >= 1
+    has_begun = _has_trained(state)
     status = _settled(is_met=has_begun, is_missed=_has_failed(state))
     yield Item("first_epoch_begins", "first_minutes", status, "the first epoch begins")
 
@@ -79,10 +79,14 @@ def _checked(state: RunState, name: str, layer: int, what: str) -> Item:
     failures = [check for check in verdicts if check.verdict == "fail"]
     if failures:
         return Item(name, "first_minutes", "missed", what, failures[0].what)
-    # The checks come one by one: they have passed once training begins.
-    if verdicts and (state.epoch >= 1 or state.ending is not None):
-        return Item(name, "first_minutes", "met", what, counted(len(verdicts), "check"))
     is_off = state.facts is not None and "preflight" not in state.facts.stages
+    # The checks come one by one: they have passed once training begins, and a later attempt that
+    # checks again takes nothing back before it finds something.
+    is_again = state.attempt > 1 and not state.has_come_to_train and _has_trained(state)
+    if is_again and not is_off:
+        return Item(name, "first_minutes", "met", what, "by the attempt before")
+    if verdicts and (_has_trained(state) or state.ending is not None):
+        return Item(name, "first_minutes", "met", what, counted(len(verdicts), "check"))
     return Item(name, "first_minutes", "open", what, "not checked: preflight is off" * is_off)
 
 
@@ -122,7 +126,7 @@ def _whole_run(state: RunState) -> Iterator[Item]:
         "whole_run",
         completes,
         "it completes",
-        f"epoch {state.epoch} of {state.epochs}" if state.epochs else "",
+        f"epoch {_epoch(state)} of {state.epochs_planned}" if state.epochs else "",
     )
     yield _best_score(state, is_done=is_done)
     seen = state.milestones
@@ -151,13 +155,13 @@ def _best_score(state: RunState, *, is_done: bool) -> Item:
 def _repeatable(state: RunState, *, is_done: bool) -> Item:
     """Judge whether the same configuration gives the same weights again, on the same machine."""
     what = "it can be repeated to the last bit"
-    facts, resumed = state.facts, state.standing.resumed
+    facts, inexact = state.facts, state.milestones.inexact
     changes = [each for each in state.standing.changes if _counts(each)]
     why = ""
     if facts is not None and not facts.deterministic:
         why = "compute.deterministic is off"
-    elif resumed is not None and resumed.exactness in ("E1", "E0"):
-        why = f"resumed: {resumed.note}"
+    elif inexact:
+        why = f"resumed: {inexact}"
     elif changes:
         why = f"{changes[0].key} was changed at step {changes[0].step}"
     if why:
@@ -172,6 +176,18 @@ def _repeatable(state: RunState, *, is_done: bool) -> Item:
 
 def _counts(change: ConfigChanged) -> bool:
     return change.key.startswith(_CHANGES_THAT_COUNT) and change.step > 0
+
+
+def _has_trained(state: RunState) -> bool:
+    """Say whether the run has begun to train, in whichever attempt."""
+    return state.epoch >= 1 or state.milestones.first_loss is not None
+
+
+def _epoch(state: RunState) -> int:
+    """Return the epoch begun last; after a resumption, the one it goes on with."""
+    resumed = state.standing.resumed
+    is_to_go_on = resumed is not None and resumed.epoch == state.epoch
+    return min(state.epochs_planned, state.epoch + is_to_go_on)
 
 
 def _has_failed(state: RunState) -> bool:

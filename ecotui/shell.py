@@ -49,6 +49,8 @@ class Shell(App[int]):
     .panel { border-top: solid $primary-muted; border-title-color: $text-primary;
         border-subtitle-color: $foreground-muted; padding: 0 1; }
     .panel:focus, .panel:focus-within { border-top: heavy $accent; }
+    ModalScreen > ToastRack { layer: default; margin-bottom: 0; max-height: 40%; }
+    ModalScreen Toast { width: 100%; max-width: 100%; margin-top: 0; padding: 0 1; }
     CommandPalette SearchIcon { display: none; }
     """
 

@@ -23,6 +23,7 @@ from ecotui.events import (
     SavingRestored,
     ValidationFinished,
 )
+from ecotui.guard_register import recovery_words
 from ecotui.healing import IncidentRecorded, RunRolledBack
 from ecotui.health import Level, health, worst
 from ecotui.paths import RunDir
@@ -247,7 +248,7 @@ def _told(alert: Alert) -> tuple[Severity, str, str, str]:
         case GuardTripped():
             return alert.severity, alert.guard, alert.what, alert.advice
         case GuardRecovered():
-            return "note", alert.guard, alert.what, ""
+            return "note", alert.guard, recovery_words(alert.guard, alert.what), ""
         case HealthAlerted():
             return alert.severity, alert.code, alert.message, alert.advice
         case SavingFailed():

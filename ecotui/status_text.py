@@ -26,7 +26,7 @@ def status_lines(report: StatusReport, state: RunState) -> list[str]:
     """Return state, progress, scores, health, scorecard, last alerts and files."""
     return [
         _heading(report),
-        *_progress(report),
+        *_progress(report, state),
         *_scores(report),
         f"health: {summed_up(health(state))}",
         *(_sign(sign) for sign in report.health),
@@ -48,13 +48,14 @@ def _heading(report: StatusReport) -> str:
     return text
 
 
-def _progress(report: StatusReport) -> list[str]:
+def _progress(report: StatusReport, state: RunState) -> list[str]:
     at = report.progress
     if not at.epoch:
         return [f"stage: {at.stage}"] if at.stage else []
     share = "" if at.fraction is None else f" ({percent(at.fraction, 0)})"
     of = f" of {at.steps_planned:,}" if at.steps_planned else ""
-    text = f"epoch {at.epoch} of {at.epochs}, step {at.step:,}{of}{share}"
+    limited = "" if state.step_limit is None else ", where the step limit ends the run"
+    text = f"epoch {at.epoch} of {state.epochs_planned}, step {at.step:,}{of}{share}{limited}"
     if at.seconds_left is not None:
         text += f", {duration(at.seconds_left)} left"
     if at.images_per_second is not None:

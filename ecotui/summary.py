@@ -68,6 +68,12 @@ def as_error(state: RunState) -> EcoError:
     )
 
 
+def fault_before_training(state: RunState) -> tuple[str, ...]:
+    """Return why a run failed before it trained, in lines; empty where it did not."""
+    is_fault = isinstance(state.ending, RunFailed | EngineLost) and not state.epoch
+    return tuple(as_error(state).lines()) if is_fault else ()
+
+
 def summary_on_a_page(state: RunState, run: RunDir) -> list[str]:
     """Return the same with what can be done next before the tables, for whoever reads from the top.
 
@@ -109,7 +115,10 @@ def summary_lines(state: RunState, run: RunDir) -> list[str]:
 def result_lines(state: RunState, run: RunDir) -> list[str]:
     """Return the summary without the classes one by one; a run under way has what it reached."""
     if state.ending is None:
-        return [f"under way: epoch {state.epoch} of {state.epochs}", *_reached(_bare(state))]
+        return [
+            f"under way: epoch {state.epoch} of {state.epochs_planned}",
+            *_reached(_bare(state)),
+        ]
     return summary_lines(_bare(state), run)
 
 

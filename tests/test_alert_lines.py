@@ -231,3 +231,38 @@ def test_what_was_acknowledged_is_counted() -> None:
     assert seen.num_left(7) == 2
     seen.add(4)
     assert seen.num_left(7) == 2
+
+
+def test_what_was_acknowledged_is_known_to_the_next_app_and_to_one_beside() -> None:
+    kept: list[str] = []
+    one, other = Acknowledged(), Acknowledged()
+    one.begin([], kept.append)
+    other.begin([], kept.append)
+    one.add(3)
+    other.add_all(upto=9, count=5)
+    one.add(4)
+    one.add(12)
+    later = Acknowledged()
+    later.begin(kept, kept.append)
+    assert [seq for seq in range(14) if later.has(seq)] == [*range(10), 12]
+    assert later.num_left(8) == 2
+    assert len(kept) == 4  # what was read is not written again
+
+
+def test_another_run_is_taken_up_with_nothing_of_the_one_before() -> None:
+    seen = Acknowledged()
+    seen.add_all(upto=9, count=5)
+    seen.begin(["7", "all", "all x 3", "\x1b[31m", "9" * 40], lambda _: None)
+    assert [seq for seq in range(12) if seen.has(seq)] == [7]
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [
+        ("it is over", "the loss stands still: it is over"),
+        ("it is over: the loss stands still", "it is over: the loss stands still"),
+    ],
+)
+def test_what_is_over_is_named(what: str, shown: str) -> None:
+    line = json.dumps({"kind": "guard_recovered", "guard": "loss_plateau", "what": what})
+    assert row_of(line).what == shown

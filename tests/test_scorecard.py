@@ -39,6 +39,7 @@ from ecotui.scorecard import Item, first_accuracy_limit, scorecard
 from ecotui.scorecard_text import scorecard_lines
 from ecotui.state import fold
 from ecotui.stream import Tail
+from tests.resumed import each_state, later_attempt
 
 BEGUN = EngineStarted(run_id="r", pid=1, host="h", version="v")
 FINISHED = RunFinished(
@@ -226,6 +227,22 @@ class TestFirstMinutes:
         found = items(BEGUN, started(stages=("train",)), epoch(1))
         assert found["transforms"].status == "open"
         assert "preflight is off" in found["transforms"].figure
+
+    @pytest.mark.parametrize("epochs_done", [0, 1])
+    def test_a_later_attempt_takes_nothing_back_that_was_met(self, epochs_done: int) -> None:
+        begun = list(WHOLE[:11]) if epochs_done else list(WHOLE[:7])
+        again = later_attempt(begun, epochs_done=epochs_done)
+        before = {name for name, status in statuses(*begun).items() if status == "met"}
+        assert {"transforms", "pre_training_check", "first_epoch_begins"} <= before
+        for state in each_state([*begun, *again], lambda state: state.attempt == 2):
+            now = {item.name: item for item in scorecard(state)}
+            assert {name for name in before if now[name].status != "met"} == set(), state.doing
+            assert now["completes"].figure == f"epoch {epochs_done + 1} of 2"
+
+    def test_a_later_attempt_whose_checks_fail_says_so(self) -> None:
+        again = later_attempt(list(WHOLE[:12]))[:9]
+        found = items(*WHOLE[:12], *again, check(2, "fail", "too large"))
+        assert (found["transforms"].status, found["transforms"].figure) == ("missed", "too large")
 
 
 class TestFirstEpoch:

@@ -148,6 +148,16 @@ def test_a_living_run_has_time_left(living: RunDir, capsys: Capture) -> None:
     assert " left, " in capsys.readouterr().out
 
 
+def test_a_step_limit_that_ends_the_run_early_is_told(living: RunDir, capsys: Capture) -> None:
+    log = living.events.read_bytes()
+    living.events.write_bytes(log.replace(b'"max_steps":null', b'"max_steps":40'))
+    assert ask(str(living.path)) == 0
+    printed = capsys.readouterr().out
+    assert "epoch 2 of 2, step " in printed
+    assert " of 40 (" in printed
+    assert "where the step limit ends the run, " in printed
+
+
 def test_a_paused_run_says_why(living: RunDir, capsys: Capture) -> None:
     add(living, RunPaused(step=36, why="the GPU is hot\x1b (gpu_fault)"))
     told = told_json(living, capsys)

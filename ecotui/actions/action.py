@@ -101,6 +101,7 @@ class Action:
         when: Whether it is possible; impossible ones are neither shown nor heard.
         changes: Asks something of an engine or changes files; not offered with `--readonly`.
         in_footer: Whether the footer has room for it.
+        gives_way: How early the footer leaves it out where it is short of room; 0 stays longest.
         outranks: Heard before the panel in focus hears the key, and in dialogs as well.
     """
 
@@ -113,6 +114,7 @@ class Action:
     when: When = always
     changes: bool = False
     in_footer: bool = True
+    gives_way: int = 1
     outranks: bool = False
 
     def is_possible(self, situation: Situation) -> bool:

@@ -31,6 +31,7 @@ DIAGNOSTIC: tuple[Action, ...] = (
         "write all findings into a file, as Markdown or JSON",
         place="diagnostic",
         changes=True,
+        gives_way=2,
     ),
     Action(
         "diagnostic.copy",

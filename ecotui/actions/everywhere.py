@@ -74,6 +74,7 @@ EVERYWHERE = (
         "save a checkpoint and stop",
         when=while_live,
         changes=True,
+        gives_way=0,
     ),
     Action(
         "run.stop_after_epoch",
@@ -93,6 +94,7 @@ EVERYWHERE = (
         "stand still between two steps",
         when=_can_pause,
         changes=True,
+        gives_way=2,
     ),
     Action(
         "run.pause_and_free",
@@ -121,6 +123,7 @@ EVERYWHERE = (
         "save a checkpoint now",
         when=while_live,
         changes=True,
+        gives_way=2,
     ),
     Action(
         "run.measure_norms",
@@ -182,10 +185,22 @@ EVERYWHERE = (
         changes=True,
     ),
     Action(
-        "app.detach", "d", "detach", "Detach", "leave the app; the run goes on", when=while_live
+        "app.detach",
+        "d",
+        "detach",
+        "Detach",
+        "leave the app; the run goes on",
+        when=while_live,
+        gives_way=3,
     ),
     Action(
-        "app.home", "h", "home", "Home", "runs and configs; a live run goes on", when=_can_go_home
+        "app.home",
+        "h",
+        "home",
+        "Home",
+        "runs and configs; a live run goes on",
+        when=_can_go_home,
+        gives_way=2,
     ),
     Action("app.copy", "y", "copy", "Copy", "copy the text of the panel in focus", in_footer=False),
     Action(
@@ -213,7 +228,9 @@ EVERYWHERE = (
         "find anything by its name",
         in_footer=False,
     ),
-    Action("app.quit", "q", "quit", "Quit", "leave; asks first while the run is going"),
+    Action(
+        "app.quit", "q", "quit", "Quit", "leave; asks first while the run is going", gives_way=0
+    ),
     Action(
         "app.quit_at_once",
         "ctrl+c,ctrl+q",

@@ -19,6 +19,7 @@ HOME = (
         place="home",
         when=_at_home,
         changes=True,
+        gives_way=0,
     ),
     Action(
         "home.edit",
@@ -38,6 +39,7 @@ HOME = (
         "mark the run under the cursor, or take the mark away",
         place="home",
         when=_at_home,
+        gives_way=2,
     ),
     Action(
         "home.compare",
@@ -47,6 +49,7 @@ HOME = (
         "the marked runs side by side; none marked: the two newest",
         place="home",
         when=_at_home,
+        gives_way=2,
     ),
     Action(
         "home.resume",
@@ -66,6 +69,7 @@ HOME = (
         "play the log of the run under the cursor again",
         place="home",
         when=_at_home,
+        gives_way=3,
     ),
     Action(
         "home.delete",
@@ -76,6 +80,5 @@ HOME = (
         place="home",
         when=_at_home,
         changes=True,
-        in_footer=False,
     ),
 )

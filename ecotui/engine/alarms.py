@@ -11,6 +11,7 @@ from ecotui.engine.emit import Emit
 from ecotui.engine.guards.guard import Verdict
 from ecotui.engine.guards.known import silenced
 from ecotui.events import GuardRecovered, Severity
+from ecotui.guard_register import OVER
 
 CALM_LOOKS = 3
 """Looks running without a finding before it counts as over."""
@@ -78,7 +79,7 @@ class Alarms:
             return False
         del self._open[guard]
         verdict = known.verdict
-        what = f"it is over: {verdict.what}"
+        what = f"{OVER}{verdict.what}"
         step = self._step()
         self._emit(GuardRecovered(layer=verdict.layer, guard=guard, what=what, step=step))
         return True

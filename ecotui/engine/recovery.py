@@ -13,7 +13,7 @@ from ecotui.engine.rollback import Rollback, RolledBack, Span
 from ecotui.engine.train_state import LoopState
 from ecotui.errors import EcoError, ExitCode
 from ecotui.events import GuardRecovered
-from ecotui.guard_register import GUARD_REGISTER
+from ecotui.guard_register import GUARD_REGISTER, OVER
 from ecotui.text import counted, number
 
 MAX_NAMED_FILES = 20
@@ -109,9 +109,10 @@ class Recovery:
         told = self._loop.told
         if verdict is None and guard in told:
             told.remove(guard)
-            layer = GUARD_REGISTER[guard].layer or 7
+            entry = GUARD_REGISTER[guard]
             at = self._loop.step if step is None else step
-            self._emit(GuardRecovered(layer=layer, guard=guard, what="it is over", step=at))
+            what = f"{OVER}{entry.title}"
+            self._emit(GuardRecovered(layer=entry.layer or 7, guard=guard, what=what, step=at))
         elif verdict is not None and guard not in told:
             told.append(guard)
             self.act(verdict, step=step)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ecotui.errand_state import ErrandState
 
 
+KEPT = "your settings are kept: h goes home, n and the same folder opens them again"
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What the screen shows.
@@ -152,6 +155,14 @@ class CheckScreen(EcoScreen):
 
     def show_subject(self, subject: Subject) -> None:
         """Show what is this screen's own."""
+
+    @property
+    def kept_hint(self) -> str:
+        """What is kept of a start on a folder of photos that came to nothing; empty otherwise."""
+        host = self.host
+        if self.errand is not None or not host.kept_starts.has_failed(host.run_dir):
+            return ""
+        return KEPT
 
     def show_detail(self, row: Row | None) -> None:
         """Show a finding beside the list."""

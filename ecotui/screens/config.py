@@ -96,6 +96,7 @@ class ConfigScreen(EcoScreen):
         for each in self._fields:
             table.add_row(*_cells(each))
         table.move_cursor(row=min(at, len(self._fields) - 1), animate=False)
+        table.border_title = f"Settings · {self._way_on}"
         self._show_head()
         self._show_field()
 
@@ -110,6 +111,13 @@ class ConfigScreen(EcoScreen):
             words = f"{EDITED} {counted(edits, 'change')} not written"
             parts.append(Content.styled(words, "$text-warning"))
         self.query_one("#head", Static).update(Content("  ").join(parts))
+
+    @property
+    def _way_on(self) -> str:
+        """What Enter does here; while only some settings are listed, how all come back."""
+        if not self._sought:
+            return "Enter changes the one under the cursor"
+        return f"{len(self._fields):,} found: Enter changes one, Esc lists all again"
 
     @property
     def _is_unsaved(self) -> bool:
@@ -161,8 +169,18 @@ class ConfigScreen(EcoScreen):
         if event.input.id == "value" and event.input.display:
             self._judge(event.value)
         elif event.input.id == "sought" and event.input.display:
-            self._sought = event.value
-            self._list()
+            self._seek(event.value)
+
+    def _seek(self, words: str) -> None:
+        """List the settings that hold every word; all of them where there is none."""
+        if words == self._sought:
+            return
+        field = self._field
+        self._sought = words
+        self._list()
+        if not words and field is not None:  # The cursor stays on what was found.
+            row = [each.key for each in self._fields].index(field.key)
+            self.query_one("#settings", DataTable).move_cursor(row=row, animate=False)
 
     def _judge(self, typed: str) -> str:
         field = self._field
@@ -199,6 +217,7 @@ class ConfigScreen(EcoScreen):
     def action_search(self) -> None:
         """Find settings by their names or by what they do."""
         line = self.query_one("#sought", Input)
+        line.value = self._sought
         line.display = True
         line.focus()
 
@@ -230,7 +249,7 @@ class ConfigScreen(EcoScreen):
             return
         app = self.app
         self.dismiss()
-        app.post_message(NewRun(loaded))
+        app.post_message(NewRun(loaded, self._draft))
 
     def action_save_config(self) -> None:
         """Ask where to, and write the settings there."""
@@ -269,10 +288,11 @@ class ConfigScreen(EcoScreen):
     def action_close_config(self) -> None:
         """Leave what is being typed, or go back to the home."""
         if self.query_one("#value").display or self.query_one("#sought").display:
-            if self._sought and self.query_one("#sought").display:
-                self._sought = ""
-                self._list()
+            if self.query_one("#sought").display:
+                self._seek("")
             self._close_lines()
+        elif self._sought:
+            self._seek("")
         elif self.maximized is not None:
             self.minimize()
         elif self._is_unsaved:

@@ -80,7 +80,7 @@ Mending shows its commands first, and undoes them where they did not help.
     def show_subject(self, subject: Subject) -> None:
         """Show what a repair does, and how things stand."""
         self._show_output(subject.state)
-        self.query_one(ReadinessLine).show(soundness(subject))
+        self.query_one(ReadinessLine).show(soundness(subject), self.kept_hint)
         self._ask_when_planned()
 
     def _show_output(self, state: RunState) -> None:
@@ -233,10 +233,10 @@ def soundness(subject: Subject) -> Readiness:
         wanted = f", expected {visible(first.expected)}" if first.expected else ""
         told = f"no run can be trusted here: {visible(first.what)}{wanted}"
         return Readiness(VERDICTS["fail"], told)
-    if isinstance(state.ending, RunFailed) and not state.epoch:
+    if isinstance(state.ending, RunFailed) and not state.has_come_to_train:
         what, remedy = visible(state.ending.what), visible(state.ending.remedy)
         return Readiness(VERDICTS["fail"], f"failed: {what}; to fix: {remedy}")
-    if isinstance(state.ending, EngineLost) and not state.epoch:
+    if isinstance(state.ending, EngineLost) and not state.has_come_to_train:
         return gone(state.ending)
     is_under_way = state.stage is not None and state.stage.name == "diagnose"
     if is_under_way or (not checks and state.attempt and state.ending is None):

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from ecotui.actions.action import named
 from ecotui.actions.table import ACTIONS
 from ecotui.widgets.brief import Brief
+from ecotui.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from ecotui.run_state import RunState
@@ -53,7 +53,7 @@ class EcoScreen(Screen[None]):
         """Lay out the line for tiny terminals, what the screen is for, and the keys."""
         yield Brief()
         yield from self.compose_body()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def compose_body(self) -> ComposeResult:
         """Lay out what the screen is for."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ecotui.config_draft import Draft
+    from ecotui.kept_starts import KeptStart
     from ecotui.own_configs import OwnConfig
     from ecotui.runs_table import Rows, RunRow
 
@@ -126,7 +127,7 @@ class HomeScreen(EcoScreen):
         table.show(rows)
         table.border_subtitle = visible(self.host.runs_dir) if rows else "none yet"
         living = [row for row in rows if row.is_alive]
-        told = _head(rows, living)
+        told = _head(rows, living, self.host.kept_starts.last_failed)
         self.query_one("#head", Static).update(told)
         if living and not self._has_been_used:
             self._has_been_used = True
@@ -183,7 +184,9 @@ class HomeScreen(EcoScreen):
         """Ask for a folder of photos, show what is in it, and train on it."""
         from ecotui.screens.home_folder import FolderScreen
 
-        self.app.push_screen(FolderScreen(), self._take_folder)
+        failed = self.host.kept_starts.last_failed
+        start = None if failed is None else failed.folder
+        self.app.push_screen(FolderScreen(start), self._take_folder)
 
     def _take_folder(self, folder: Path | None) -> None:
         from ecotui.screens.home_start import StartScreen
@@ -273,7 +276,15 @@ def first_screen(row: RunRow) -> str:
     return "results" if has_results else ""
 
 
-def _head(rows: Sequence[RunRow], living: Sequence[RunRow]) -> Content:
+def _head(
+    rows: Sequence[RunRow], living: Sequence[RunRow], failed: KeptStart | None = None
+) -> Content:
+    if failed is not None:
+        name = visible(failed.folder.name, limit=40)
+        why = visible(failed.fault[0].removeprefix("error: "), limit=200)
+        head = Content.styled(f"✗ {name} could not be trained: {why}", "$text-error")
+        then = Content(f"n opens it again, your settings kept. {CHOOSE}")
+        return Content("\n").join([head, then])
     if not rows:
         return Content(WELCOME)
     if living:

@@ -49,6 +49,7 @@ class FolderScreen(Dialog[Path]):
         self._start = start
         self._names: list[str] = []
         self._has_moved = False
+        self._refusal = ""
 
     def fill(self) -> Iterable[Widget]:
         """Return the line to type in, the folders there, and what the folder seems to hold."""
@@ -66,6 +67,7 @@ class FolderScreen(Dialog[Path]):
         """Look at what is typed."""
         event.stop()
         self._has_moved = False
+        self._refusal = ""
         self._look(event.value)
 
     @work(group="look", exclusive=True, exit_on_error=False)
@@ -84,7 +86,9 @@ class FolderScreen(Dialog[Path]):
         options.highlighted = 0 if names else None
 
     def _tell(self, found: Look | None) -> None:
-        if found is None:
+        if self._refusal:  # which stands until something else is typed
+            told = Content.styled(f"✗ {self._refusal}", "$text-error")
+        elif found is None:
             told = Content.styled("no such folder yet: go on typing", "$foreground-muted")
         elif found.fault or not (found.counts or found.num_photos):
             told = Content.styled(found.words, "$foreground-muted")
@@ -102,8 +106,11 @@ class FolderScreen(Dialog[Path]):
         if path.is_dir():
             self.dismiss(Path(os.path.abspath(path)))
         else:
-            fault = Content.styled("✗ there is no such folder", "$text-error")
-            self.query_one("#seen", Static).update(fault)
+            self._refuse("there is no such folder")
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = why
+        self._tell(None)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Walk into a folder that was clicked."""
@@ -132,11 +139,10 @@ class FolderScreen(Dialog[Path]):
 
     def _walk_to(self, name: str) -> None:
         if not is_plain(name):
-            words = (
-                f"✗ the name {visible(name, limit=40)} has characters that cannot be typed here: "
+            self._refuse(
+                f"the name {visible(name, limit=40)} has characters that cannot be typed here: "
                 "rename the folder, or give its path in a config"
             )
-            self.query_one("#seen", Static).update(Content.styled(words, "$text-error"))
             return
         typed = self.query_one(Input).value
         folder = typed if typed.endswith("/") else typed[: typed.rfind("/") + 1]

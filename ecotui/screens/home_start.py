@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +17,7 @@ from ecotui.errand_state import ErrandState
 from ecotui.errors import UsageError
 from ecotui.events import DatasetDescribed, RunFailed
 from ecotui.jobs import DescribeJob
+from ecotui.kept_starts import KeptStart
 from ecotui.screens.dialogs.dialog import Dialog
 from ecotui.screens.host import Host
 from ecotui.screens.messages import Errand, ErrandEnd, NewRun
@@ -24,6 +25,7 @@ from ecotui.suggestions import suggested
 from ecotui.text import counted, visible
 
 MAX_CLASS_LINES = 8
+MAX_KEPT_LINES = 6
 PUBLISHED = "published weights (fetched unless they are here)"
 BAR_CELLS = 20
 
@@ -50,9 +52,16 @@ class StartScreen(Dialog[Draft]):
         self._draft: Draft | None = None
         self._is_wanted: str = ""
 
+    @property
+    def _kept(self) -> KeptStart | None:
+        """What was started on this folder before, where it came to nothing."""
+        return cast("Host", self.app).kept_starts.of(self._folder)
+
     def fill(self) -> Iterable[Widget]:
         """Return what is known, and what can be done about it."""
         yield Static(Content(visible(self._folder)), classes="told", markup=False)
+        if self._kept is not None and self._kept.fault:
+            yield Static(_failure(self._kept.fault), id="failure", classes="told", markup=False)
         yield Static("looking at the photos …", id="found", classes="told", markup=False)
         yield Button("Start training (Enter)", id="start", variant="primary", compact=True)
         yield Button("Change settings first (e)", id="edit", compact=True)
@@ -73,8 +82,10 @@ class StartScreen(Dialog[Draft]):
 
     def _show(self, found: DatasetDescribed) -> None:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self._folder.name).strip("-.") or "photos"
-        self._draft = Draft(name=name, table=suggested(found, root=str(self._folder)))
-        lines = [*described(found), "", *_plan(self._draft)]
+        edits = {} if self._kept is None else self._kept.draft.edits
+        table = suggested(found, root=str(self._folder))
+        self._draft = Draft(name=name, table=table, edits=edits)
+        lines = [*described(found), "", *_plan(self._draft), *_typed(edits)]
         self.query_one("#found", Static).update(Content("\n").join(map(Content, lines)))
         if self._is_wanted:
             self._go(self._is_wanted)
@@ -121,7 +132,7 @@ class StartScreen(Dialog[Draft]):
             self.dismiss(self._draft)
             return
         try:
-            self.app.post_message(NewRun(self._draft.loaded()))
+            self.app.post_message(NewRun(self._draft.loaded(), self._draft))
         except UsageError as error:  # Something in the user's own file.
             told = "\n".join(map(visible, error.lines()))
             self.app.notify(told, severity="error", markup=False)
@@ -145,6 +156,23 @@ def described(found: DatasetDescribed) -> list[str]:
     if left > 0:
         lines.append(f"  and {counted(left, 'more class', 'more classes')}")
     return lines
+
+
+def _failure(fault: Sequence[str]) -> Content:
+    first, *rest = (visible(line).removeprefix("error: ") for line in fault)
+    head = Content.styled(f"✗ the last start failed: {first}", "$text-error")
+    return Content("\n").join([head, *map(Content, rest)])
+
+
+def _typed(edits: Mapping[str, str]) -> list[str]:
+    """Return the settings that a person gave when this folder was started before."""
+    if not edits:
+        return []
+    given = [f"{key} = {written or 'default'}" for key, written in edits.items()]
+    lines = ["your settings of the last start, kept:"]
+    lines += [f"  {visible(each, limit=66)}" for each in given[:MAX_KEPT_LINES]]
+    left = len(given) - MAX_KEPT_LINES
+    return [*lines, f"  and {counted(left, 'other')}"] if left > 0 else lines
 
 
 def _plan(draft: Draft) -> list[str]:

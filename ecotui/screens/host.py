@@ -8,6 +8,7 @@ from typing import Protocol
 from ecotui.actions.action import Situation
 from ecotui.draft import Draft
 from ecotui.errand_state import ErrandState
+from ecotui.kept_starts import KeptStarts
 from ecotui.log_lines import Lines
 from ecotui.paths import RunDir
 from ecotui.run_state import RunState
@@ -25,6 +26,7 @@ class Host(Protocol):
         look: What may be drawn with.
         alerts: Every alert and sample set aside of the run shown, however many there are.
         runs_dir: Where runs are kept.
+        kept_starts: Starts on folders of photos that came to nothing, with what was typed.
         visited: The runs that the screen visited last is about (`messages.Visit`).
     """
 
@@ -35,6 +37,7 @@ class Host(Protocol):
     look: Look
     alerts: Lines
     runs_dir: Path
+    kept_starts: KeptStarts
     visited: tuple[RunDir, ...]
 
     @property

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # Messages are known before anything that they may carry is.
     from pathlib import Path
 
     from ecotui.commands import Command
+    from ecotui.config_draft import Draft
     from ecotui.config_file import LoadedConfig
     from ecotui.jobs import Job
     from ecotui.paths import RunDir
@@ -43,9 +44,15 @@ class ConfigChoice(Message):
 
 @dataclass
 class NewRun(Message):
-    """A configuration, already loaded and valid, to be trained as a new run."""
+    """A configuration, already loaded and valid, to be trained as a new run.
+
+    Attributes:
+        loaded: What is trained.
+        draft: What a person made it from, where that is to be had again if the start fails.
+    """
 
     loaded: LoadedConfig
+    draft: Draft | None = None
 
 
 @dataclass

@@ -95,7 +95,7 @@ with one key. A shipped config is copied first. The last change can always be ta
         """Show the stages, and whether training can start."""
         self.query_one(CheckStages).show(subject.state)
         told = readiness(subject.state, subject.fault, is_run=subject.is_run)
-        self.query_one(ReadinessLine).show(told, self._hint())
+        self.query_one(ReadinessLine).show(told, self.kept_hint or self._hint())
 
     def _hint(self) -> str:
         """Return which config is meant, and how many changes the check has not seen."""

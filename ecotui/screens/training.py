@@ -13,10 +13,12 @@ from textual.widgets import ContentSwitcher
 
 from ecotui.actions.training import TABS, TRAINING
 from ecotui.alert_lines import Acknowledged
+from ecotui.paths import RunDir
 from ecotui.screens.frame import MIN_ROWS
 from ecotui.screens.run_screen import RunScreen
 from ecotui.screens.training_files import confusion_of, sizes_of
 from ecotui.screens.training_requests import TrainingRequests
+from ecotui.seen_alerts import SeenAlerts
 from ecotui.state import RunState
 from ecotui.widgets.alert_detail import AlertDetail
 from ecotui.widgets.alert_log import AlertLog
@@ -63,6 +65,7 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
     def __init__(self) -> None:
         super().__init__()
         self.acknowledged = Acknowledged()
+        self._acknowledged_of: RunDir | None = None
         self._files_seen = Seen()
         self._sizes: dict[str, int] | None = None
 
@@ -100,11 +103,21 @@ focus. In the strip of layers, the alerts and the checkpoints, Enter opens what 
 
     def show_run(self, state: RunState) -> None:
         """Hand every widget in view its part."""
+        self._recall_alerts()
         self.query_one(StageBars).show(state)
         self.query_one(KeyFigures).show(state)
         self._show_tabs()
         self._show_tab(state)
         self.tell_errand(self.host.errand)
+
+    def _recall_alerts(self) -> None:
+        """Know which alerts of this run were seen, in this start of the app or an earlier one."""
+        run = self.host.run_dir
+        if run is None or run == self._acknowledged_of:
+            return
+        self._acknowledged_of = run
+        kept = SeenAlerts(run)
+        self.acknowledged.begin(kept.lines(), kept.note)
 
     def _show_tabs(self) -> None:
         alerts = self.host.alerts

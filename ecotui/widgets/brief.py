@@ -35,15 +35,15 @@ def brief_lines(state: RunState, pending: str, heading: str) -> list[Content]:
         words = heading or "ecotui"
         return [Content(visible(words)), Content("needs 60 columns and 16 rows")]
     # The words for a run are needed once there is one.
-    from ecotui.narration import pace, scores
+    from ecotui.narration import pace, scores, step_limit
     from ecotui.widgets.status_line import phase_of
 
     lines = [phase_of(state)]
     if pending:
         lines.append(Content.styled(f"… {visible(pending)}", "$text-warning"))
     if state.epochs:
-        steps = f"step {state.step_in_epoch}/{state.epoch_steps}"
-        lines.append(Content(f"epoch {state.epoch}/{state.epochs} {steps}"))
+        steps = f"step {state.step_in_epoch}/{state.epoch_steps_planned}{step_limit(state)}"
+        lines.append(Content(f"epoch {state.epoch}/{state.epochs_planned} {steps}"))
         lines.append(Content(visible(scores(state))))
     if state.epochs and state.ending is None:
         lines.append(Content(visible(pace(state))))

@@ -42,37 +42,49 @@ class CheckStages(Static):
 
 
 def stages(state: RunState) -> list[tuple[str, Progress, str]]:
-    """Return name, progress and figures of each stage, in order."""
+    """Return name, progress and figures of each stage of this attempt, in order.
+
+    None is done before an earlier one is: what an earlier attempt left of it does not count.
+    """
     opened = {stage.name: stage for stage in state.stages}
-    return [
-        (
-            _NAMES[name],
-            "under way" if name in opened else "done" if is_done else "waiting",
-            f"{opened[name].done:,}/{opened[name].total:,}" if name in opened else "",
-        )
-        for name, is_done in _done(state).items()
-        if is_done or name in opened or name in _expected(state)
-    ]
+    told: list[tuple[str, Progress, str]] = []
+    is_behind = False
+    for name, is_done in _done(state).items():
+        if name in opened:
+            figures = f"{opened[name].done:,}/{opened[name].total:,}"
+            told.append((_NAMES[name], "under way", figures))
+            is_behind = True
+        elif is_done and not is_behind:
+            told.append((_NAMES[name], "done", ""))
+        elif name in _expected(state):
+            told.append((_NAMES[name], "waiting", ""))
+            is_behind = True
+    return told
 
 
 def _expected(state: RunState) -> tuple[str, ...]:
     if state.facts is None:
         return ("diagnose", "preflight", "plan")
-    return ("diagnose", *state.facts.stages)
+    # The plan of an earlier attempt holds.
+    has_plan = state.attempt > 1 and state.outlook.plan is not None
+    planned = tuple(name for name in state.facts.stages if name != "plan" or not has_plan)
+    return ("diagnose", *planned)
 
 
 def _done(state: RunState) -> dict[str, bool]:
     """Say of each stage whether its outcome is there, or something later is."""
-    has_plan = state.outlook.plan is not None
-    is_over = isinstance(state.ending, RunFinished) or state.epoch > 0
+    is_over = isinstance(state.ending, RunFinished) or state.has_come_to_train
     names = {stage.name for stage in state.stages}
     has_judged = any(check.layer in (2, 3) for check in state.checks)
-    has_begun = state.facts is not None
+    is_resumed = state.attempt > 1
+    has_plan = state.outlook.plan is not None and (is_over or not is_resumed)
+    has_built = state.facts is not None and state.phase != "setup"
+    is_checked = has_plan or is_over or "plan" in names or (has_judged and not names)
     return {
-        "diagnose": has_begun or bool(state.doing) or is_over,
+        "diagnose": has_built or bool(state.doing) or is_over,
         "weights": False,
-        "audit": state.outlook.audit is not None,
-        "preflight": has_plan or is_over or "plan" in names or (has_judged and not names),
+        "audit": state.outlook.audit is not None and (is_checked or has_judged or not is_resumed),
+        "preflight": is_checked,
         "plan": has_plan,
     }
 

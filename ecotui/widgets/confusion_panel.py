@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
@@ -21,6 +22,8 @@ from ecotui.widgets.panel import bindings_of
 
 NUM_WORST = 12
 MAX_NAME_CELLS = 16
+MAX_HEAD_CELLS = 3
+"""Names no longer than this head the columns themselves."""
 _GRAVE_FRACTION = 0.2
 """Of a class taken for another one: marked as grave."""
 
@@ -33,15 +36,16 @@ class ConfusionMatrix(ScrollView, can_focus=True):
     """
     BINDINGS = bindings_of(CONFUSION)
     HELP = """
-Each row is a true class, each column what its images were taken for, by the class's number. On
-the diagonal stands what was right. u changes between images and percent of the row; the arrows
-move about.
+Each row is a true class, each column what its images were taken for: by the class's name where
+all names are short, else by the number that stands before the name. On the diagonal stands what
+was right. u changes between images and percent of the row; the arrows move about.
 """
 
     def __init__(self, hint: str = "") -> None:
         super().__init__()
         self._hint = f" · {hint}" if hint else ""
         self._confusion: Confusion | None = None
+        self._heads: tuple[str, ...] = ()
         self._instead = "comes after the first validation"
         self._is_percent = False
         self._entitle()
@@ -57,6 +61,7 @@ move about.
             self._instead = instead
         if confusion is not self._confusion or confusion is None:
             self._confusion = confusion
+            self._heads = () if confusion is None else column_heads(confusion.names)
             self._lay_out()
 
     def copy_text(self) -> str:
@@ -102,8 +107,17 @@ move about.
 
     @property
     def _label_cells(self) -> int:
-        digits = 0 if self._confusion is None else len(str(len(self._confusion.names)))
-        return digits + 1 + self._name_cells + 1
+        return self._number_cells + self._name_cells + 1
+
+    @property
+    def _number_cells(self) -> int:
+        """Room for the numbers before the names and a space; none where names head the columns."""
+        return 0 if self._are_names else max(map(cell_len, self._heads), default=0) + 1
+
+    @property
+    def _are_names(self) -> bool:
+        found = self._confusion
+        return found is not None and self._heads == tuple(map(visible, found.names))
 
     @property
     def _name_cells(self) -> int:
@@ -117,7 +131,7 @@ move about.
         if found is None:
             return 4
         largest = 100 if self._is_percent else max(max(row) for row in found.counts)
-        return max(len(str(largest)), len(str(len(found.names)))) + 1
+        return max(len(str(largest)), *map(cell_len, self._heads)) + 1
 
     def render_line(self, y: int) -> Strip:
         """Draw the numbers of the columns, or a row."""
@@ -136,18 +150,18 @@ move about.
         last = min(len(found.names), first + max(1, (width - self._label_cells) // cells))
         columns = range(first, last)
         if y == 0:
-            heads = "".join(f"{column + 1:>{cells}}" for column in columns)
+            heads = "".join(_right(self._heads[column], cells) for column in columns)
             return Content.styled(" " * self._label_cells + heads, "$text-primary")
         truth = y - 1 + self.scroll_offset.y
         if truth >= len(found.names):
             return Content("")
-        digits = len(str(len(found.names)))
         name = set_cell_size(
             visible(found.names[truth], limit=MAX_NAME_CELLS + 1), self._name_cells
         )
         support = found.support(truth)
         parts = [self._cell(found, truth, column, support) for column in columns]
-        label = (f"{truth + 1:>{digits}} ", "$text-primary")
+        number = "" if self._are_names else f"{_right(self._heads[truth], self._number_cells - 1)} "
+        label = (number, "$text-primary")
         return Content.assemble(label, f"{name} ", *parts)
 
     def _cell(self, found: Confusion, truth: int, column: int, support: int) -> tuple[str, str]:
@@ -160,6 +174,22 @@ move about.
             return f"{figure:>{cells}}", "$text-success bold"
         is_grave = fraction >= _GRAVE_FRACTION
         return f"{figure:>{cells}}", "$text-error bold reverse" if is_grave else "$text-warning"
+
+
+def column_heads(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what stands over the columns of a matrix: the names of the classes, or their numbers.
+
+    A number is marked as one where a class is called by a number as well.
+    """
+    shown = tuple(map(visible, names))
+    if all(cell_len(name) <= MAX_HEAD_CELLS for name in shown):
+        return shown
+    mark = "#" if any(name.strip().isdecimal() for name in shown) else ""
+    return tuple(f"{mark}{number}" for number in range(1, len(shown) + 1))
+
+
+def _right(words: str, cells: int) -> str:
+    return " " * (cells - cell_len(words)) + words
 
 
 class ConfusionPanel(Container):

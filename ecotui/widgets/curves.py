@@ -67,6 +67,7 @@ w smooths what was measured in training, v shows one chart after the other alone
         self._alone: int | None = None
         self._parts: dict[Figure, tuple[Series, Series]] = {}
         self._seen = Seen()
+        self._run_id = ""
         self.border_title = "Charts"
 
     def compose(self) -> ComposeResult:
@@ -83,7 +84,12 @@ w smooths what was measured in training, v shows one chart after the other alone
         self._draw()
 
     def show(self, state: RunState) -> None:
-        """Show the curves of a run."""
+        """Show the curves of a run; those of another one are looked at whole again."""
+        if state.run_id and state.run_id != self._run_id:
+            self._run_id, self._view, self._alone = state.run_id, WHOLE, None
+            self._seen.forget()
+            if self.is_mounted:
+                self._choose()
         parts: dict[Figure, tuple[Series, Series]] = {
             "loss": (state.train_loss, state.val_loss),
             "accuracy": (state.train_accuracy, state.val_accuracy),

@@ -44,13 +44,13 @@ def readiness(state: RunState, fault: str = "", *, is_run: bool = False) -> Read
     match state.ending:
         case RunFailed() as end:
             what, remedy = visible(end.what), visible(end.remedy)
-            verb = "ended" if is_run and state.epoch else "cannot train"
+            verb = "ended" if is_run and state.has_come_to_train else "cannot train"
             return Readiness(VERDICTS["fail"], f"{verb}: {what}; to fix: {remedy}")
         case EngineLost() as lost:
             return gone(lost)
-        case RunStopped() if not state.epoch:
+        case RunStopped() if not state.has_come_to_train:
             return Readiness(PHASES["stopped"], "stopped before all was checked", may_start=True)
-        case None if state.epoch and is_run:
+        case None if state.has_come_to_train and is_run:
             return Readiness(PHASES["running"], "all was checked, and the run trains")
         case None:
             return _under_way(state, len(failed), is_run=is_run)

@@ -7,6 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from ecotui.narration import epochs_done
 from ecotui.state import RunState, StageProgress
 from ecotui.text import duration, number, percent, visible
 from ecotui.widgets.bar import Bar
@@ -76,18 +77,16 @@ class StageBars(Vertical):
 
     def show(self, state: RunState) -> None:
         """Show the time left with the epochs, the pace with the steps, scores with the last."""
-        share = state.step_in_epoch / state.epoch_steps if state.epoch_steps else 0.0
         is_going = state.ending is None
         self.query_one("#epochs", BarRow).show(
-            f"Epoch {state.epoch}/{state.epochs}",
-            max(0.0, state.epoch - 1 + share),
-            max(1, state.epochs),
+            f"Epoch {state.epoch}/{state.epochs_planned}",
+            *epochs_done(state),
             _whole_left(state) if is_going else "",
         )
         self.query_one("#steps", BarRow).show(
-            f"Step {state.step_in_epoch}/{state.epoch_steps}",
+            f"Step {state.step_in_epoch}/{state.epoch_steps_planned}",
             state.step_in_epoch,
-            max(1, state.epoch_steps),
+            max(1, state.epoch_steps_planned),
             _epoch_pace(state) if is_going else "",
         )
         self._show_part(state)
@@ -114,7 +113,10 @@ def _units(stage: StageProgress) -> str:
 
 
 def _whole_left(state: RunState) -> str:
-    left = state.seconds_left
+    left, limit = state.seconds_left, state.step_limit
+    if limit is not None:
+        ends = f"ends at step {limit:,}"
+        return ends if left is None else f"{duration(left)} left, {ends}"
     return "" if left is None else f"{duration(left)} left of the run"
 
 
@@ -124,7 +126,7 @@ def _epoch_pace(state: RunState) -> str:
     left, steps = state.seconds_left, state.steps_planned - state.step
     if left is None or steps <= 0:
         return f"{speed} images/s"
-    of_epoch = left / steps * max(0, state.epoch_steps - state.step_in_epoch)
+    of_epoch = left / steps * max(0, state.epoch_steps_planned - state.step_in_epoch)
     return f"{speed} images/s, {duration(of_epoch)} left"
 
 

@@ -26,6 +26,7 @@ from ecotui.screens.dialogs.confirm import ConfirmScreen
 from ecotui.screens.home import HomeScreen
 from ecotui.screens.home_runs import RunTable, age_words, short_name, widths_for
 from ecotui.screens.home_start import StartScreen
+from ecotui.stream import decode
 from tests.screens.looks import LOOKS, assert_text, colours_on, shots
 from tests.screens.stories import play
 
@@ -273,6 +274,27 @@ def test_d_asks_and_removes_what_is_marked_or_under_the_cursor(
     play(story, open_app("full_run", opening=None))
 
 
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+def test_a_toast_leaves_a_dialog_readable(
+    size: tuple[int, int], open_app: Open, runs: list[RunDir]
+) -> None:
+    async def story(here: Any) -> None:
+        await on_the_runs(here, "d")
+        before = [line.strip(" │") for line in here.text().splitlines() if "│" in line]
+        assert "No (n)" in " ".join(before)
+        for number in range(3):
+            here.app.notify(f"told {number}\nwith more", timeout=60, markup=False)
+        await here.wait_for("told 2")
+        screen = here.app.screen
+        box = screen.query_one(".box").region
+        assert all(not toast.region.overlaps(box) for toast in screen.query("Toast"))
+        if size[1] > 16:  # On a smaller one the box is scrolled.
+            assert all(line in here.text() for line in before)
+        assert "Delete 1 run (y)" in here.text()
+
+    play(story, open_app("full_run", opening=None, size=size))
+
+
 @pytest.mark.parametrize("key", ["3", "4"])
 def test_screens_of_a_run_are_not_shown_where_no_run_is(key: str, open_app: Open) -> None:
     async def story(here: Any) -> None:
@@ -415,8 +437,6 @@ async def wait_until(here: Any, is_so: Callable[[], bool]) -> None:
 def test_n_enter_enter_trains_on_a_folder_with_settings_that_suit_it(
     open_app: Open, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecotui.stream import decode
-
     said = decode(described("[/metal"))
     assert said is not None
 
@@ -450,6 +470,66 @@ def test_n_enter_enter_trains_on_a_folder_with_settings_that_suit_it(
     play(shown, open_app("full_run", opening=None))
 
 
+def test_a_start_that_fails_keeps_what_was_typed_and_says_why(
+    open_app: Open, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = decode(described("metal"))
+    assert said is not None
+
+    async def look_at_the_folder(here: Any) -> None:
+        await here.press("n", "enter")
+        await wait_until(here, lambda: isinstance(here.app.screen, StartScreen))
+        here.app.screen._show(said)
+        await here.settle()
+
+    async def story(here: Any) -> None:
+        monkeypatch.chdir(photos)
+        await here.settle()
+        await look_at_the_folder(here)
+        assert "kept" not in here.text()
+        await here.press("e")
+        await wait_until(here, lambda: isinstance(here.app.screen, ConfigScreen))
+        editor = here.app.screen
+        editor._change(editor._draft.edited("train.epochs", "[/7").edited("train.epochs", "7"))
+        await here.press("s")
+        here.engine.go_on()
+        await wait_until(here, lambda: here.app.run_state.ending is not None)
+        fault = here.app.run_state.ending.what
+        await here.wait_for("your settings are kept: h goes home")
+        await here.press("h")
+        await here.wait_for("waste could not be trained")
+        monkeypatch.chdir(photos.parent)  # the folder that failed is offered, wherever one is
+        await look_at_the_folder(here)
+        shown = " ".join(here.text().split())
+        assert f"✗ the last start failed: {fault[:40]}" in shown
+        assert "train.epochs = 7" in shown
+        await here.press("enter")
+        await wait_until(here, lambda: len(here.launched) == 2)
+        assert "epochs = 7" in here.launched[1].config.read_text()
+
+    play(story, open_app("preflight_failed", opening=None))
+
+
+def test_a_start_that_comes_to_something_is_not_kept(
+    open_app: Open, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = decode(described("metal"))
+
+    async def story(here: Any) -> None:
+        monkeypatch.chdir(photos)
+        await here.settle()
+        await here.press("n", "enter")
+        await wait_until(here, lambda: isinstance(here.app.screen, StartScreen))
+        here.app.screen._show(said)
+        await here.press("enter")
+        assert here.app.kept_starts.of(photos) is not None
+        here.engine.go_on()
+        await here.settle()
+        assert here.app.kept_starts.of(photos) is None
+
+    play(story, open_app("full_run", opening=None))
+
+
 def test_a_folder_is_walked_into_with_tab_and_out_with_shift_tab(
     open_app: Open, photos: Path
 ) -> None:
@@ -465,8 +545,11 @@ def test_a_folder_is_walked_into_with_tab_and_out_with_shift_tab(
         await here.press("shift+tab")
         assert line.value == start
         await here.press(*"nowhere", "enter")
-        assert "there is no such folder" in here.text()
+        await here.settle()
+        assert "✗ there is no such folder" in here.text()
         assert len(here.app.screen_stack) == 2
+        await here.press("x")
+        await here.wait_for("no such folder yet: go on typing")
         await here.press("escape")
         assert len(here.app.screen_stack) == 1
 
@@ -497,6 +580,14 @@ def test_e_changes_the_settings_of_the_config_under_the_cursor(open_app: Open) -
         await here.settle()
         assert isinstance(here.app.screen, ConfigScreen)
         assert "digits" in here.text()
+
+    play(story, open_app("full_run", opening=None))
+
+
+def test_d_that_deletes_is_named_at_home(open_app: Open, runs: list[RunDir]) -> None:
+    async def story(here: Any) -> None:
+        await on_the_runs(here)
+        assert "d Delete" in here.text().splitlines()[-1]
 
     play(story, open_app("full_run", opening=None))
 

@@ -235,6 +235,23 @@ def test_a_value_is_judged_as_it_is_typed_and_trained_with(open_app: Open) -> No
     play(story, open_app("full_run", opening=None))
 
 
+def test_the_settings_say_how_one_is_changed_and_how_all_come_back(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        screen = await at_the_config(here)
+        assert "Enter changes the one under the cursor" in here.text()
+        everything = screen.query_one("#settings", DataTable).row_count
+        await here.press("slash", *"max_steps", "enter")
+        await here.wait_for("1 found: Enter changes one, Esc lists all again")
+        await here.press("escape")
+        await here.settle()
+        assert here.app.screen is screen
+        assert screen.query_one("#settings", DataTable).row_count == everything
+        assert screen._field is not None
+        assert screen._field.key == "train.max_steps"
+
+    play(story, open_app("full_run", opening=None))
+
+
 def test_a_shipped_config_is_copied_and_never_written(open_app: Open, tmp_path: Path) -> None:
     shipped = shipped_configs()["digits"]
     before = shipped.read_bytes()
@@ -248,7 +265,7 @@ def test_a_shipped_config_is_copied_and_never_written(open_app: Open, tmp_path: 
         assert "my-digits.toml" in here.text()
         await here.press("enter")
         await wait_until(here, (tmp_path / "my-digits.toml").is_file)
-        await here.press("escape")  # nothing would be lost
+        await here.press("escape", "escape")  # all settings are back; nothing would be lost
         await here.settle()
         assert isinstance(here.app.screen, HomeScreen)
 
@@ -266,12 +283,12 @@ def test_changes_are_taken_back_set_to_the_default_and_not_lost_unasked(open_app
         table = here.app.screen.query_one("#settings", DataTable)
 
         def value() -> str:
-            return str(table.get_row_at(0)[2])
+            return str(table.get_row_at(table.cursor_row)[2])
 
         assert value() == "12"
         await here.press("d")
         assert value() == "20"
-        await here.press("escape")
+        await here.press("escape", "escape")
         await here.settle()
         assert isinstance(here.app.screen, ConfirmScreen)
         await here.press("n")

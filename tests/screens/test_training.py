@@ -289,6 +289,20 @@ def test_from_an_alert_one_comes_to_its_layer_and_can_acknowledge_it(open_app: O
     play(story, open_app("full_run"))
 
 
+def test_alerts_that_were_seen_stay_so_when_the_app_is_opened_again(open_app: Open) -> None:
+    async def see_one(here: Any) -> None:
+        await training(here)
+        await pressed(here, "A", "end", "a")
+        assert "A Alerts 5" in await pressed(here)
+
+    async def come_back(here: Any) -> None:
+        await training(here)
+        assert "A Alerts 5" in await pressed(here, "A")
+
+    play(see_one, open_app("full_run"))
+    play(come_back, open_app("full_run"))
+
+
 def test_beside_a_wide_log_the_chosen_alert_is_told_in_full(open_app: Open) -> None:
     async def story(here: Any) -> None:
         await training(here)

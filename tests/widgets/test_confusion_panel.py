@@ -11,7 +11,12 @@ from textual.app import ComposeResult
 from ecotui.app_settings import AppSettings
 from ecotui.evaluation_file import Confusion
 from ecotui.shell import Shell
-from ecotui.widgets.confusion_panel import ConfusionMatrix, ConfusionPanel, mistake_lines
+from ecotui.widgets.confusion_panel import (
+    ConfusionMatrix,
+    ConfusionPanel,
+    column_heads,
+    mistake_lines,
+)
 from tests.drawing import stand_still
 
 HOSTILE = "[@click=app.quit]x[/]\x1b[31m"
@@ -123,3 +128,24 @@ def test_the_whole_matrix_can_be_copied() -> None:
         "class 0\t200\t0",
         "class 1\t1\t200",
     ]
+
+
+def test_classes_called_by_short_numbers_head_the_columns_themselves(tmp_path: Path) -> None:
+    digits = Confusion(tuple(map(str, range(10))), of(10).counts)
+    shown = drawn(tmp_path, digits)
+    lines = [line.split() for line in shown.splitlines()]
+    assert [str(number) for number in range(10)] in lines
+    assert ["3", "·", "·", "·", "200", "3", "·", "·", "·", "·", "·"] in lines
+
+
+def test_numbers_of_classes_are_marked_where_a_class_is_called_by_a_number() -> None:
+    assert column_heads(("2019", "glass")) == ("#1", "#2")
+    assert column_heads(("glass", "metal")) == ("1", "2")
+    assert column_heads(("cat", "dog")) == ("cat", "dog")
+
+
+def test_numbers_that_are_marked_stay_in_line_with_their_rows(tmp_path: Path) -> None:
+    years = Confusion(tuple(str(2_000 + at) for at in range(12)), of(12).counts)
+    shown = [line.split() for line in drawn(tmp_path, years).splitlines()]
+    assert [f"#{number}" for number in range(1, 13)] in shown
+    assert ["#3", "2002", "·", "·", "200", "2", *["·"] * 8] in shown

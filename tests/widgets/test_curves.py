@@ -203,3 +203,24 @@ def test_a_chart_that_is_shown_the_same_draws_nothing_anew() -> None:
     drawings.clear()
     chart.show(STATE.train_loss, STATE.val_loss)
     assert not drawings
+
+
+def test_each_run_begins_with_whole_charts(tmp_path: Path) -> None:
+    async def look() -> list[str]:
+        app = Alone(tmp_path, AppSettings())
+        app.animation_level = "none"
+        async with app.run_test(size=(80, 24)) as pilot:
+            curves = app.query_one(Curves)
+            seen = []
+            for run_id in ("one", "one", "another"):
+                curves.show(replace(STATE, run_id=run_id))
+                curves.focus()
+                seen.append(await stand_still(pilot))
+                await pilot.press(*([] if seen[1:] else ["+", "x", "v"]))
+            return seen
+
+    first, same, other = asyncio.run(look())
+    assert "whole, following, linear" in first
+    assert "whole" not in same
+    assert "log" in same
+    assert other == first

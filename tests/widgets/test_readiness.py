@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ecotui.events import EngineLost
+from ecotui.events import EngineLost, RunStarted
 from ecotui.state import RunState, fold
 from ecotui.stream import decode
 from ecotui.widgets.check_stages import stages
 from ecotui.widgets.readiness import readiness
+from tests.resumed import each_state, later_attempt
 
 Recorded = Callable[[str, str], RunState]
 
@@ -64,3 +65,27 @@ def test_stages_are_to_come_under_way_or_done(upto: Recorded) -> None:
     assert told == dict.fromkeys(("environment", "data", "transforms and model", "plan"), "done")
     early = stages(upto("preflight_photos", "audit_finished"))
     assert [progress for _, progress, _ in early] == ["done", "done", "waiting", "waiting"]
+
+
+def test_no_stage_of_a_later_attempt_is_done_before_an_earlier_one(recordings: Path) -> None:
+    lines = (recordings / "full_run.jsonl").read_bytes().splitlines()
+    stated = [event for event in map(decode, lines) if event is not None]
+    checked = {"stages": ("preflight", "train", "validate")}
+    events = [
+        each.model_copy(update=checked) if isinstance(each, RunStarted) else each for each in stated
+    ]
+    kinds = [event.kind for event in events]
+    begun = events[: kinds.index("epoch_finished") + 5]
+    states = each_state(
+        [*begun, *later_attempt(begun)], lambda state: state.attempt == 2 and bool(state.stages)
+    )
+    seen = set()
+    for state in states:
+        told = [progress for _, progress, _ in stages(state)]
+        seen.add(tuple(told))
+        unfinished = [place for place, each in enumerate(told) if each != "done"]
+        assert "done" not in told[unfinished[0] if unfinished else len(told) :], told
+        trains = state.stages[-1].name == "train"
+        assert ("the run trains" in readiness(state, is_run=True).words) == trains
+    assert ("under way", "waiting") in seen
+    assert ("done", "under way") in seen

@@ -25,6 +25,7 @@ from ecotui.events import (
     ValidationFinished,
 )
 from ecotui.layers import at_rest
+from ecotui.narration import epochs_done, progress
 from ecotui.paths import RunDir
 from ecotui.replay import Replay
 from ecotui.state import RunState, StageProgress, fold
@@ -217,6 +218,38 @@ def test_what_did_not_change_is_not_drawn_again(
     figures.show(state)
     with pytest.raises(AssertionError):
         figures.show(RunState())
+
+
+@pytest.fixture
+def limited(state: RunState) -> RunState:
+    """Return a run of 20 epochs of 24 steps that a limit of 60 steps ends, at step 52 of it."""
+    assert state.facts is not None
+    facts = state.facts.model_copy(update={"epochs": 20, "max_steps": 60, "steps_per_epoch": 24})
+    return replace(
+        state, facts=facts, epochs=20, epoch=3, step=52, step_in_epoch=4, epoch_steps=24,
+        pace_start=(2, 1_000.0), heard_at=1_500.0, ending=None, phase="running",
+    )  # fmt: skip
+
+
+def test_a_step_limit_before_the_last_epoch_is_shown_in_bars_and_words(limited: RunState) -> None:
+    shown = drawn(StageBars(), lambda bars: bars.show(limited))
+    assert "Epoch 3/3" in shown
+    assert "Step 4/12" in shown
+    assert "left, ends at step 60" in shown
+    assert "Epoch 3/3, step 4/12".lower() in progress(limited)
+    assert progress(limited).endswith("ends at step 60")
+    done, total = epochs_done(limited)
+    assert done / total == pytest.approx(52 / 60)
+
+
+def test_a_step_limit_that_ends_nothing_is_not_shown(limited: RunState) -> None:
+    assert limited.facts is not None
+    facts = limited.facts.model_copy(update={"max_steps": 480})
+    state = replace(limited, facts=facts)
+    shown = drawn(StageBars(), lambda bars: bars.show(state))
+    assert "Epoch 3/20" in shown
+    assert "Step 4/24" in shown
+    assert "ends at" not in shown + progress(state)
 
 
 def test_the_bars_show_scores_pace_and_validation(state: RunState) -> None:
