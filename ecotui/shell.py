@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from textual import on, work
+from textual import events, on, work
+from textual._compositor import CompositorUpdate
 from textual.app import App
 from textual.binding import Binding
 from textual.command import CommandPalette
+from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome, NoColor
+from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
 
@@ -18,6 +22,7 @@ from ecotui import clipboard
 from ecotui.actions.action import Action, Situation, named
 from ecotui.actions.everywhere import EVERYWHERE
 from ecotui.app_settings import THEMES, AppSettings, remember_theme
+from ecotui.changed_cells import ChangedCells
 from ecotui.errors import EcoError
 from ecotui.palette import ActionProvider
 from ecotui.screens import messages
@@ -57,6 +62,7 @@ class Shell(App[int]):
     def __init__(self, runs_dir: Path, settings: AppSettings) -> None:
         self._no_colour = NoColours(enabled=False)
         self._ascii = AsciiOnly(enabled=settings.is_ascii)
+        self._cells = ChangedCells()
         super().__init__()
         self.stylesheet = ParsedOnce(self.get_css_variables())
         self.settings = settings
@@ -94,6 +100,16 @@ class Shell(App[int]):
         """
         theirs = [each for each in super().get_line_filters() if not isinstance(each, _GREYS)]
         return [*theirs, *(each for each in (self._no_colour, self._ascii) if each.enabled)]
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        if isinstance(renderable, CompositorUpdate):
+            renderable = self._cells.of(renderable)
+        super()._display(screen, renderable)
+
+    @on(events.Resize)
+    @on(Driver.SignalResume)
+    def _forget_cells(self) -> None:
+        self._cells.forget()
 
     def _put_on(self, theme: str) -> None:
         colours = colours_of(theme)

@@ -23,7 +23,7 @@ INPUT_SIZES = {224, 336, 384, 448}
 HEAVY = {"torch", "torchvision", "timm", "numpy", "PIL", "textual", "safetensors", "sklearn"}
 APP = {
     *("app", "app_verbs", "draft_app", "run_app", "shell"),
-    *("changing", "key_help", "palette", "stylesheet", "themes"),
+    *("changed_cells", "changing", "key_help", "palette", "stylesheet", "themes"),
 }
 """Front modules that draw, and so bring in textual; screens and widgets are folders."""
 FRONT = sorted(

@@ -34,7 +34,7 @@ class Bar(Static):
         done, total = self._shown
         share = None if total is None else min(1.0, max(0.0, done / total)) if total else 0.0
         drawn = bar(share, self.size.width)
-        self.update(drawn)
+        self.update(drawn, layout=False)
 
 
 def bar(share: float | None, width: int) -> Content:

@@ -37,7 +37,7 @@ class KeyFigures(Static):
             *(state.best, state.checkpoints, state.alerts, state.ending, state.standing),
             *(state.train_loss, state.milestones, is_stalled and state.seconds_since_progress),
         ):
-            self.update(Content("\n").join([_scores(state), _standing(state)]))
+            self.update(Content("\n").join([_scores(state), _standing(state)]), layout=False)
 
 
 def _scores(state: RunState) -> Content:

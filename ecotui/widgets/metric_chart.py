@@ -12,6 +12,7 @@ from textual.widget import Widget
 from ecotui.series import Series
 from ecotui.text import number, percent
 from ecotui.widgets.look import look_of
+from ecotui.widgets.runs import joined
 
 TRAIN_STYLE = "$text-primary"
 VAL_STYLE = "$text-success"
@@ -194,7 +195,7 @@ class MetricChart(Widget):
         if value is not None and len(shown) >= _LABEL_CELLS:
             shown = f"{value:.1e}"
         label = Content.styled(f"{shown:>{_LABEL_CELLS - 1}} ", "$foreground-muted")
-        return Content.assemble(label, *cells)
+        return Content.assemble(label, *joined(cells))
 
     def _last(self, series: Series) -> str:
         return self._figure(series.points[-1][1]) if series.points else "-"

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from ecotui.text import number, percent, visible
+from ecotui.widgets.runs import joined
 
 SYMBOLS = "ox+*#@%&"
 """In ASCII and in one colour the runs differ as much as anywhere."""
@@ -69,7 +70,7 @@ class OverlayChart(Widget):
             label = {0: high, height - 1: low}.get(row)
             shown = "" if label is None else self._figure(label)
             text = Content.styled(f"{shown:>{_LABEL_CELLS - 1}} ", "$foreground-muted")
-            lines.append(Content.assemble(text, *cells))
+            lines.append(Content.assemble(text, *joined(cells)))
         begin, end = (f"epoch {epoch:.3g}" for epoch in (first, last))
         scale = f"{begin}{end:>{max(1, width - len(begin))}}"
         lines.append(Content.styled(" " * _LABEL_CELLS + scale, "$foreground-muted"))

@@ -21,9 +21,10 @@ class BarRow(Horizontal):
 
     DEFAULT_CSS = """
     BarRow { height: 1; padding: 0 1; }
-    BarRow .name { width: 15; text-overflow: ellipsis; text-wrap: nowrap; }
+    BarRow .name { width: 15; height: 1; text-overflow: ellipsis; text-wrap: nowrap; }
     BarRow Bar { width: 1fr; }
-    BarRow .note { width: 42; padding-left: 2; text-overflow: ellipsis; text-wrap: nowrap; }
+    BarRow .note { width: 42; height: 1; padding-left: 2; text-overflow: ellipsis;
+        text-wrap: nowrap; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -42,8 +43,8 @@ class BarRow(Horizontal):
         if shown == self._shown:
             return
         self._shown = shown
-        self.query_one(".name", Static).update(Content(visible(name)))
-        self.query_one(".note", Static).update(Content(visible(note)))
+        self.query_one(".name", Static).update(Content(visible(name)), layout=False)
+        self.query_one(".note", Static).update(Content(visible(note)), layout=False)
         self.query_one(Bar).show(done, total)
 
 

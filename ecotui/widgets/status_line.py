@@ -61,7 +61,7 @@ class StatusLine(Static):
         if stalled >= STALL_SECONDS and not is_paused:
             parts.append(Content.styled(f"! no progress for {duration(stalled)}", "$text-warning"))
         parts.append(Content.styled(_setting(state), "$foreground-muted"))
-        self.update(Content("  ").join(parts))
+        self.update(Content("  ").join(parts), layout=False)
 
 
 def phase_of(state: RunState) -> Content:

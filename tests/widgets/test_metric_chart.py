@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ecotui.series import Series
 from ecotui.widgets.metric_chart import VAL_MARK, frame_of, plot
+from ecotui.widgets.runs import joined
 
 points = st.lists(
     st.tuples(st.integers(0, 10**9), st.floats(-1e6, 1e6, allow_nan=False)), min_size=1, max_size=60
@@ -44,3 +45,8 @@ def test_a_validation_is_marked_where_it_was_measured() -> None:
     train = Series(((0, 0.0), (100, 1.0)))
     cells = plot(frame_of(train.points, 11, 3), train, Series(((50, 1.0),)))
     assert cells[0][5][0] == VAL_MARK
+
+
+def test_a_row_is_told_by_the_run_and_not_by_the_cell() -> None:
+    row = [(" ", "t"), ("o", "t"), (" ", "v"), ("o", "t"), ("x", "v"), (" ", "t")]
+    assert joined(row) == [(" o o", "t"), ("x ", "v")]
