@@ -80,8 +80,7 @@ class EcoApp(DraftApp):
 
     def _draw_anew(self, _: object) -> None:
         """Draw everything: the shell had the terminal, and left nothing of what was drawn."""
-        for widget in (self.screen, *self.screen.walk_children()):
-            widget.refresh()
+        self.action_redraw()
 
     async def _open_first(self, opening: Opening) -> None:
         # What events are is imported once there is a frame, and keys are heard meanwhile.

@@ -111,6 +111,12 @@ class Shell(App[int]):
     def _forget_cells(self) -> None:
         self._cells.forget()
 
+    def action_redraw(self) -> None:
+        """Draw everything: something else has written to the terminal."""
+        self._cells.forget()
+        for widget in (self.screen, *self.screen.walk_children()):
+            widget.refresh()
+
     def _put_on(self, theme: str) -> None:
         colours = colours_of(theme)
         self.no_color = self._no_colour.enabled = colours == "none"

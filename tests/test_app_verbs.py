@@ -55,7 +55,7 @@ def assert_goes_on(run: RunDir) -> None:
 
 def test_a_run_is_started_detached_and_come_back_to(place: Path) -> None:
     screen = open_on_terminal("trains", "tiny.toml")
-    screen.wait_for(b"Detach")
+    screen.wait_for(b"Quit")
     screen.wait_for(b"stand_in")
     screen.press(b"d")
     assert screen.left_with() == ExitCode.DONE

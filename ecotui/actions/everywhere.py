@@ -241,6 +241,15 @@ EVERYWHERE = (
         outranks=True,
     ),
     Action(
+        "app.redraw",
+        "ctrl+l",
+        "redraw",
+        "Redraw",
+        "draw all of the screen anew",
+        in_footer=False,
+        outranks=True,
+    ),
+    Action(
         "app.suspend",
         "ctrl+z",
         "suspend_process",

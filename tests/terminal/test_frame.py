@@ -101,9 +101,28 @@ def test_ctrl_z_suspends_the_app_and_the_run_goes_on(place: Path) -> None:
     seen = len(screen.drawn)
     os.kill(screen.pid, signal.SIGCONT)
     # All of it is drawn anew: what does not change by itself, too.
-    for words in ("1 Diagnostic", "Environment", "Evidence and remedy", "Detach"):
+    for words in ("1 Diagnostic", "Environment", "Evidence and remedy", "? more"):
         while words not in anew(screen.drawn[seen:]):
             assert time.monotonic() < deadline + SECONDS, f"{words} never came back"
+            screen.read()
+    screen.press(b"d")
+    assert screen.left_with() == ExitCode.DONE
+
+
+@pytest.mark.usefixtures("place")
+def test_ctrl_l_draws_all_of_a_disturbed_screen_anew() -> None:
+    screen = on_stand_in("tiny.toml")
+    screen.wait_for(b"stand_in")
+    read_for(screen, 0.5)
+    seen = len(screen.drawn)
+    screen.press(b"\x0c")
+    deadline = time.monotonic() + SECONDS
+    shown = Picture(80, 24)
+    for words in ("1 Diagnostic", "Environment", "Evidence and remedy", "? more"):
+        while words not in str(shown):
+            assert time.monotonic() < deadline, f"{words} never came:\n{shown}"
+            shown.feed(screen.drawn[seen:])
+            seen = len(screen.drawn)
             screen.read()
     screen.press(b"d")
     assert screen.left_with() == ExitCode.DONE
