@@ -1,4 +1,4 @@
-"""How soon the app is seen, beside a trivial one: `python benchmarks/first_frame.py [ROUNDS]`.
+"""How soon the app is seen, beside a trivial one: `python -m benchmarks.first_frame [ROUNDS]`.
 
 Claims, on a real terminal, from the start of the process to the first frame with the words
 looked for: the home at most 1.4 times a trivial Textual app, the training screen attached to a
@@ -33,10 +33,12 @@ from pathlib import Path
 
 from ecotui import lock
 from ecotui.paths import RunDir
+from tests.terminal.picture import Picture
 
 DEFAULT_ROUNDS = 15
 TARGET_HOME, TARGET_TRAINING = 1.4, 1.7
 LIMIT_SECONDS = 60.0
+COLUMNS, ROWS = 120, 40
 ROOT = Path(__file__).resolve().parent.parent
 RECORDING = ROOT / "tests" / "recordings" / "full_run.jsonl"
 RESULT = Path(__file__).with_name("results") / "first_frame.json"
@@ -61,7 +63,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def seconds_until(words: bytes, argv: Sequence[str], folder: Path) -> tuple[float, float]:
+def seconds_until(words: str, argv: Sequence[str], folder: Path) -> tuple[float, float]:
     """Start a command on a terminal of its own; return how long it took until words were drawn.
 
     Returns:
@@ -79,15 +81,18 @@ def seconds_until(words: bytes, argv: Sequence[str], folder: Path) -> tuple[floa
             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
         }
         os.execv(argv[0], list(argv))  # noqa: S606
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    drawn = b""
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    picture, seconds, used = Picture(COLUMNS, ROWS), 0.0, 0.0
     try:
-        while words not in drawn:
+        while words not in str(picture):
             left = LIMIT_SECONDS - (time.perf_counter() - began)
-            assert left > 0, f"{words!r} never came: {drawn[-500:]!r}"
+            assert left > 0, f"{words!r} never came:\n{picture}"
             if select.select([master], [], [], left)[0]:
-                drawn += os.read(master, 65_536)  # Linux fails here where the command has died.
-        return time.perf_counter() - began, cpu_seconds(pid)
+                drawn = os.read(master, 65_536)  # Linux fails here where the command has died.
+                # What it takes to understand the bytes is not the app's.
+                seconds, used = time.perf_counter() - began, cpu_seconds(pid)
+                picture.feed(drawn)
+        return seconds, used
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -108,12 +113,12 @@ def measure(rounds: int) -> dict[str, object]:
         (run / "events.jsonl").write_bytes(b"".join(lines[:-1]))
         held = lock.acquire(RunDir(run).lock)
         commands = {
-            "trivial": ([python, "-c", TRIVIAL], b"ready to be seen"),
-            "home": ([python, "-m", "ecotui"], b"digits-20260101"),
-            "home_frame": ([python, "-m", "ecotui"], b"waste30"),
-            "attached_frame": ([python, "-m", "ecotui", "attach"], b"opening the run"),
-            "training": ([python, "-m", "ecotui", "attach"], b"Checkpoints"),
-            "trivial_again": ([python, "-c", TRIVIAL], b"ready to be seen"),
+            "trivial": ([python, "-c", TRIVIAL], "ready to be seen"),
+            "home": ([python, "-m", "ecotui"], "digits-20260101"),
+            "home_frame": ([python, "-m", "ecotui"], "waste30"),
+            "attached_frame": ([python, "-m", "ecotui", "attach"], "opening the run"),
+            "training": ([python, "-m", "ecotui", "attach"], "Checkpoints"),
+            "trivial_again": ([python, "-c", TRIVIAL], "ready to be seen"),
         }
         times: dict[str, list[float]] = {each: [] for each in commands}
         cpu: dict[str, list[float]] = {each: [] for each in commands}
