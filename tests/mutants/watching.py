@@ -437,7 +437,7 @@ READING = (
             'is_first = event.split == "val" and event.epoch == 1',
             "is_first = event.epoch == 1",
         ),
-        ("milestones: gone back from, the first epoch stays", "if event.epoch < 1:", "if False:"),
+        ("milestones: gone back from, the first epoch stays", "if epoch >= 1:", "if True:"),
     ),
     *mutants_of(
         "run_reading.py",
