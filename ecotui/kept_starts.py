@@ -7,9 +7,8 @@ that a person gave it. They are kept here until the app is closed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecotui.paths import RunDir
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:  # The home is drawn before any configuration is known.
     from ecotui.config_draft import Draft
 
 
-@dataclass(frozen=True, slots=True)
-class KeptStart:
+class KeptStart(NamedTuple):  # a dataclass would take milliseconds of the first frame
     """A start on a folder of photos.
 
     Attributes:
@@ -61,7 +59,7 @@ class KeptStarts:
         """
         for kept in self._of_run(run):
             if fault:
-                self._put(replace(kept, fault=tuple(fault)))
+                self._put(kept._replace(fault=tuple(fault)))
             else:
                 del self._kept[kept.folder]
 

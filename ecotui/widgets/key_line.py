@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual import events
@@ -21,8 +21,7 @@ _NO_ROOM_FOR = 1
 """How readily a key without an action of its own gives way: as most do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):  # a dataclass would take milliseconds of the first frame
     """A key, or several that go by one word.
 
     Attributes:
@@ -77,18 +76,20 @@ class KeyLine(Footer):
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
+        self._fitted = -1
 
     def compose(self) -> ComposeResult:
         """Lay out the keys for which there is room."""
         if not self._bindings_ready:
             return
-        for key in fitting(self._keys(), self.app.size.width):
+        self._fitted = self.app.size.width
+        for key in fitting(self._keys(), self._fitted):
             yield from key.widgets()
 
     def on_resize(self, event: events.Resize) -> None:
         """Use the room there is now."""
         del event
-        if self._bindings_ready:
+        if self._bindings_ready and self._fitted != self.app.size.width:
             self.call_after_refresh(self.recompose)
 
     def _keys(self) -> list[Key]:
