@@ -36,6 +36,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.parts.timm_script import linked
 from ecotui.config import AugmentConfig, DataConfig
 from ecotui.engine.data.index import DataIndex, build_index
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
@@ -182,12 +183,7 @@ def _scores(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
 def compared(trashnet: Path, place: Path, seeds: int) -> dict[str, Any]:
     """Return what both ways came to with each seed, and how far apart they are."""
     index = build_index(DataConfig(root=str(trashnet)), 0)
-    folder = place / "photos"
-    for split, numbers in index.splits.items():
-        for number in numbers:
-            link = folder / split / index.class_names[index.labels[number]] / f"{number}.jpg"
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(index.path_of(int(number)))
+    folder = linked(index, place / "photos")
     num_train, num_classes = len(index.splits["train"]), len(index.class_names)
     found: dict[str, list[float]] = {"timm": [], "ecotui": []}
     for seed in range(seeds):
@@ -218,6 +214,12 @@ def compared(trashnet: Path, place: Path, seeds: int) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, keep and print; 1 where accuracy suffers by more than twice the noise."""
+    if len(sys.argv) < 2 or not Path(sys.argv[1]).is_dir():
+        print(
+            "left out: it needs the folder of TrashNet: benchmarks.data_accuracy FOLDER",
+            file=sys.stderr,
+        )
+        return 2
     trashnet = Path(sys.argv[1]).resolve()
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_SEEDS
     with tempfile.TemporaryDirectory() as place:

@@ -65,6 +65,11 @@ def timms(trashnet: Path, seconds: float) -> dict[str, float]:
 
 def main() -> int:
     """Measure, keep and print; 1 where a claim does not hold."""
+    if len(sys.argv) < 2 or not Path(sys.argv[1]).is_dir():
+        print(
+            "left out: it needs the folder of TrashNet: benchmarks.recipe FOLDER", file=sys.stderr
+        )
+        return 2
     trashnet = Path(sys.argv[1]).resolve()
     words = sys.argv[2:]
     found: dict[str, Any] = {"runs": {}}
