@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -19,10 +18,10 @@ _GREYS = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 def scanned(index: DataIndex) -> object:
     """Audit all files of an index, as if each of them were a sound JPEG."""
 
-    def look(_: Path, **__: object) -> Look:
+    def fetch(_: str) -> Look:
         return Look(Outcome.READ, format="JPEG", width=640, height=480, greys=_GREYS)
 
-    with patch.object(sweep, "look", look):
+    with patch.object(sweep, "fetch", fetch):
         return scan(
             index,
             max_pixels=50_000_000,

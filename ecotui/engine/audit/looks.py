@@ -31,8 +31,9 @@ def measure(greys: Sequence[Greys]) -> tuple[Rows, Tiles]:
     """
     rows = np.zeros(len(greys), dtype=ROW)
     tiles = np.zeros((len(greys), TILE_SIDE, TILE_SIDE), dtype=np.uint8)
-    for places in by_shape(greys).values():
-        stack = np.stack([greys[place] for place in places])
+    for shape, places in by_shape(greys).items():
+        joined = b"".join([greys[place].data for place in places])
+        stack = np.frombuffer(joined, dtype=np.uint8).reshape(len(places), *shape)
         _measure_alike(stack, places, rows, tiles)
     return rows, tiles
 
@@ -63,12 +64,12 @@ def colour_figures(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]
         pictures: `[H, W, 3]` each.
     """
     figures = np.zeros((len(pictures), 2, 3), dtype=np.float32)
-    for shape, places in by_shape(pictures).items():
-        stack = np.stack([pictures[place] for place in places])
-        values = stack.reshape(len(places), -1, 3).astype(np.float32)
-        count = max(1, shape[0] * shape[1])
-        figures[places, 0] = values.sum(axis=1) / (255.0 * count)
-        figures[places, 1] = np.einsum("bij,bij->bj", values, values) / (255.0**2 * count)
+    for place, picture in enumerate(pictures):
+        values = picture.reshape(-1, 3).astype(np.float32) / np.float32(255.0)
+        # A product with ones: NumPy sums along every third number at a quarter of the speed.
+        mean = np.full(len(values), 1.0 / max(1, len(values)), dtype=np.float32)
+        figures[place, 0] = mean @ values
+        figures[place, 1] = mean @ (values * values)
     return figures
 
 
@@ -116,7 +117,8 @@ def spans(old: int, edges: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _to_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(values).clip(0.0, 255.0).astype(np.uint8)
+    # Means of bytes: what rounding errors add is below a half.
+    return np.rint(values, out=values).astype(np.uint8)
 
 
 def _histograms(stack: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -133,9 +135,11 @@ def _edges(stack: NDArray[np.uint8]) -> NDArray[np.float64]:
     if min(stack.shape[1:]) < 3:
         return np.zeros(len(stack))
     greys = stack.astype(np.int16)
-    lines = greys[:, :-2] + greys[:, 1:-1] + greys[:, 2:]
-    boxes = lines[:, :, :-2] + lines[:, :, 1:-1] + lines[:, :, 2:]
-    edges = 9 * greys[:, 1:-1, 1:-1] - boxes
+    lines = greys[:, :-2] + greys[:, 1:-1]
+    lines += greys[:, 2:]
+    edges = 9 * greys[:, 1:-1, 1:-1]
+    for left in range(3):
+        edges -= lines[:, :, left : left + edges.shape[2]]
     np.clip(edges, 0, 255, out=edges)
     flat = edges.reshape(len(stack), -1).astype(np.float32)
     mean = flat.mean(axis=1)

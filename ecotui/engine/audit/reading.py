@@ -13,6 +13,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -101,7 +102,30 @@ def look(path: str | Path, *, max_pixels: int, wants_colours: bool) -> Look:
         max_pixels: Largest width times height that is decoded.
         wants_colours: Also return a small picture in colours.
     """
-    path = os.fspath(path)
+    content = fetch(os.fspath(path))
+    if isinstance(content, Look):
+        return content
+    return see(content, max_pixels=max_pixels, wants_colours=wants_colours)
+
+
+class Content(NamedTuple):
+    """A file that was read.
+
+    Attributes:
+        path: Of the file.
+        data: All of it, or its beginning where it is large.
+        checksum: Of all of it, 64 bits.
+        structure: What its markers say; None where it is no JPEG, or they are out of order.
+    """
+
+    path: str
+    data: bytes
+    checksum: int
+    structure: JpegStructure | None
+
+
+def fetch(path: str) -> Content | Look:
+    """Return what is in a file; where it cannot be read, what there is to say of it."""
     try:
         data, checksum = _read(path)
     except DecodeError as error:
@@ -109,7 +133,19 @@ def look(path: str | Path, *, max_pixels: int, wants_colours: bool) -> Look:
     except OSError as error:
         return Look(Outcome.UNREADABLE, f"cannot be read: {visible(error.strerror or error)}")
     structure = read_structure(data) if data.startswith(START) else None
-    is_broken = data.startswith(START) and structure is None
+    return Content(path, data, checksum, structure)
+
+
+def see(content: Content, *, max_pixels: int, wants_colours: bool) -> Look:
+    """Say what there is to a file that was read.
+
+    Args:
+        content: Of the file.
+        max_pixels: Largest width times height that is decoded.
+        wants_colours: Also return a small picture in colours.
+    """
+    path, data, checksum, structure = content
+    is_broken = structure is None and data.startswith(START)
     complaint = "its markers are out of order" if is_broken else ""
     if structure is not None and _is_plain(structure, max_pixels):
         seen = _strictly(data, structure, path, wants_colours)
@@ -170,7 +206,7 @@ def _checksum(data: bytes) -> int:
     A tenth of what a cryptographic hash costs; those that agree are hashed, which is rare.
     """
     whole = len(data) // 8
-    total = int(np.frombuffer(data, "<u8", whole).sum(dtype=np.uint64))
+    total = int(np.add.reduce(np.frombuffer(data, "<u8", whole)))
     return (total + int.from_bytes(data[8 * whole :], "little")) % 2**64
 
 

@@ -15,16 +15,22 @@ from numpy.typing import NDArray
 from ecotui.engine.audit.alike_content import hash_alike
 from ecotui.engine.audit.cache import Cache, Known
 from ecotui.engine.audit.crew import Crew
+from ecotui.engine.audit.heap import keep_freed_memory
 from ecotui.engine.audit.looks import colour_figures, measure
-from ecotui.engine.audit.reading import Look, look
+from ecotui.engine.audit.reading import Content, Look, fetch, see
 from ecotui.engine.audit.records import FORMATS, Outcome, Rows, Tiles
 from ecotui.engine.data.index import DataIndex
 from ecotui.text import duration, visible
 
-FILES_AT_ONCE = 32
-"""Files that a thread reads before it hands its findings over."""
-BYTES_AT_ONCE = 4_194_304
+FILES_AT_ONCE = 128
+"""Files that a thread reads before it hands its findings over: many small pictures are measured
+together for little more than a few."""
+BYTES_AT_ONCE = 8_388_608
 """And bytes: a few large files are work enough."""
+FILES_AHEAD = 32
+"""Files of those that are read before the first of them is decoded."""
+SECONDS_AT_ONCE = 0.5
+"""And seconds: from a slow drive, what was read is told before the rest is."""
 
 STORE_SECONDS = 30.0
 """What was read is stored at least so often, unless storing itself takes long."""
@@ -94,6 +100,7 @@ class Sweep:
 
     def run(self, remaining: NDArray[np.int64], threads: int) -> None:
         """Read them; what was read until something is raised is stored all the same."""
+        keep_freed_memory()
         self._crew = Crew(self._read, threads)
         try:
             for chunk in self._chunks(remaining, threads):
@@ -130,18 +137,13 @@ class Sweep:
         return chunks
 
     def _read(self, chunk: NDArray[np.int64]) -> list[Look]:
-        """Look at some files, fewer where the time is over; runs in a thread."""
+        """Look at some files, fewer where the time is over or they are slow; runs in a thread."""
         looks: list[Look] = []
-        for sample_id in chunk.tolist():
-            if self._is_over():
+        until = time.monotonic() + SECONDS_AT_ONCE
+        for start in range(0, len(chunk), FILES_AHEAD):
+            if self._is_over() or (looks and time.monotonic() > until):
                 break
-            self._being_read[int(chunk[0])] = (sample_id, time.monotonic())
-            seen = look(
-                os.fsdecode(self._root + self._index.names.raw(sample_id)),
-                max_pixels=self._max_pixels,
-                wants_colours=sample_id % self._colour_stride == 0,
-            )
-            looks.append(seen)
+            looks += self._looks(chunk, slice(start, start + FILES_AHEAD))
         if self._being_read.pop(int(chunk[0]), None) is None:
             return []  # given up meanwhile: another thread has what was left
         shown = [place for place, seen in enumerate(looks) if seen.greys is not None]
@@ -152,6 +154,25 @@ class Sweep:
         self._write_colours(chunk[coloured], figures)
         for seen in looks:
             seen.greys = seen.colours = None
+        return looks
+
+    def _looks(self, chunk: NDArray[np.int64], part: slice) -> list[Look]:
+        """Read a few files, then look at them: code that was just used runs twice as fast."""
+        first, ids = int(chunk[0]), chunk[part].tolist()
+        contents: list[Content | Look] = []
+        for sample_id in ids:
+            self._being_read[first] = (sample_id, time.monotonic())
+            contents.append(fetch(os.fsdecode(self._root + self._index.names.raw(sample_id))))
+            if self._is_over():
+                break
+        looks: list[Look] = []
+        for sample_id, content in zip(ids, contents, strict=False):
+            if isinstance(content, Look):
+                looks.append(content)
+                continue
+            self._being_read[first] = (sample_id, time.monotonic())
+            is_sampled = sample_id % self._colour_stride == 0
+            looks.append(see(content, max_pixels=self._max_pixels, wants_colours=is_sampled))
         return looks
 
     def _write_looks(self, ids: NDArray[np.int64], rows: Rows, tiles: Tiles) -> None:
@@ -167,9 +188,11 @@ class Sweep:
     def _take(self, chunk: NDArray[np.int64], future: Future[list[Look]]) -> None:
         """Wait for some files and write down what was seen."""
         looks = self._awaited(chunk, future)
-        chunk = chunk[: len(looks)]
+        chunk, rest = chunk[: len(looks)], chunk[len(looks) :]
         if not looks:
             return
+        if len(rest) and not self._is_over():
+            self._waiting.append((rest, self._crew.submit(rest)))
         self._write(chunk, looks)
         self.num_read += len(looks)
         self.num_bytes += int(self._found.rows["size"][chunk].sum())

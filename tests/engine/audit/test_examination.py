@@ -17,6 +17,7 @@ from ecotui.audit_categories import BY_NAME, CATEGORIES
 from ecotui.config import DataConfig
 from ecotui.engine.audit import examination, reading, sweep
 from ecotui.engine.audit.examination import Audit, Wish, examine, glance
+from ecotui.engine.audit.scan import scan
 from ecotui.engine.control import StopRequested
 from ecotui.engine.data.decode import DecodeError, open_regular
 from ecotui.engine.data.index import build_index
@@ -221,6 +222,21 @@ class TestUnchanged:
         auditing()
         assert 0 < auditing.finished.num_read < 10
 
+    def test_from_a_slow_drive_what_was_read_is_told_before_the_rest(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sweep, "SECONDS_AT_ONCE", 0.0)
+        monkeypatch.setattr(sweep, "FILES_AHEAD", 1)
+        root = small_set(tmp_path / "photos")
+        index = build_index(DataConfig(root=str(root)), seed=0)
+        told: list[int] = []
+        found = scan(
+            index, max_pixels=50_000_000, poll=lambda: None, advance=told.append, threads=1
+        )
+        assert [count for count in told if count] == [1] * 10
+        assert found.num_read == 10
+        assert found.num_left_out == 0
+
 
 class TestSingleFiles:
     def test_a_file_that_may_not_be_read(
@@ -333,12 +349,12 @@ class TestGlance:
         index = build_index(DataConfig(root=str(root)), seed=0)
         wish, events = Wish(max_pixels=50_000_000), list[Event]()
         with monkeypatch.context() as patched:
-            patched.setattr("ecotui.engine.audit.sweep.look", None)
+            patched.setattr("ecotui.engine.audit.sweep.fetch", None)
             glance(index, wish, events.append, lambda: None)
         assert {event.category for event in of(AuditReported, events)} == {"few_photos"}
         Auditing(tmp_path, root)()
         events.clear()
-        monkeypatch.setattr("ecotui.engine.audit.sweep.look", None)
+        monkeypatch.setattr("ecotui.engine.audit.sweep.fetch", None)
         glance(index, wish, events.append, lambda: None)
         told = {event.category: event for event in of(AuditReported, events)}
         assert set(told) == {"few_photos", "empty"}
