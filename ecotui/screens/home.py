@@ -138,8 +138,8 @@ class HomeScreen(EcoScreen):
         table = self.query_one("#configs", DataTable)
         at = max(0, table.cursor_row)
         if not table.columns:
-            table.add_column("config", width=16)
-            table.add_column("trains")
+            table.add_column(Text("config"), width=16)
+            table.add_column(Text("trains"))
         table.clear()
         for name, path in shipped_configs().items():
             table.add_row(_cell(name), _cell(_remark(path)), key=name)

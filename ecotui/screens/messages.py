@@ -6,9 +6,9 @@ and the engine that they need. So no screen imports any of them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, dataclass_transform
 
 from textual.message import Message
 
@@ -22,15 +22,35 @@ if TYPE_CHECKING:  # Messages are known before anything that they may carry is.
     from ecotui.paths import RunDir
 
 
-@dataclass
-class Request(Message):
+@dataclass_transform(eq_default=False)
+class Said(Message):
+    """A message with fields, named in its class as those of a dataclass are.
+
+    Python writes and compiles code for every dataclass; for the messages together that would be
+    a hundredth of the first frame's time.
+
+    Raises:
+        TypeError: A field is missing, or there is no such field.
+    """
+
+    def __init__(self, *values: object, **named: object) -> None:
+        super().__init__()
+        names = tuple(inspect.get_annotations(type(self)))
+        given = dict(zip(names, values, strict=False)) | named
+        missing = [name for name in names if name not in given and not hasattr(type(self), name)]
+        is_twofold = len(given) < len(values) + len(named)
+        if missing or is_twofold or not set(given) <= set(names):
+            raise TypeError(f"{type(self).__name__} takes {names}, not {values} and {named}")
+        vars(self).update(given)
+
+
+class Request(Said):
     """Something asked of the engine of the run shown; pending until it answers."""
 
     command: Command
 
 
-@dataclass
-class ConfigChoice(Message):
+class ConfigChoice(Said):
     """A config to be trained as a new run.
 
     Attributes:
@@ -42,8 +62,7 @@ class ConfigChoice(Message):
     settings: Sequence[str] = ()
 
 
-@dataclass
-class NewRun(Message):
+class NewRun(Said):
     """A configuration, already loaded and valid, to be trained as a new run.
 
     Attributes:
@@ -55,8 +74,7 @@ class NewRun(Message):
     draft: Draft | None = None
 
 
-@dataclass
-class RunChoice(Message):
+class RunChoice(Said):
     """A run to be shown, alive or not.
 
     Attributes:
@@ -68,15 +86,13 @@ class RunChoice(Message):
     screen: str = ""
 
 
-@dataclass
-class ReplayChoice(Message):
+class ReplayChoice(Said):
     """A run whose log is to be played again from its beginning."""
 
     run: RunDir
 
 
-@dataclass
-class ConfigFile(Message):
+class ConfigFile(Said):
     """A config to be written.
 
     Attributes:
@@ -88,8 +104,7 @@ class ConfigFile(Message):
     text: str
 
 
-@dataclass
-class Resumption(Message):
+class Resumption(Said):
     """A run that has ended and is to go on.
 
     Attributes:
@@ -104,15 +119,13 @@ class Resumption(Message):
     without: Sequence[str] = ()
 
 
-@dataclass
-class Deletion(Message):
+class Deletion(Said):
     """Runs to be removed with their checkpoints; the app asks first."""
 
     runs: Sequence[RunDir]
 
 
-@dataclass
-class CheckpointDeletion(Message):
+class CheckpointDeletion(Said):
     """A checkpoint of a run that has ended is to be removed; the app asks first.
 
     Attributes:
@@ -126,8 +139,7 @@ class CheckpointDeletion(Message):
     remark: str = ""
 
 
-@dataclass
-class Errand(Message):
+class Errand(Said):
     """A short job in a directory of its own, beside the run shown; one at a time.
 
     Its progress is `app.errand`, which screens watch as they watch `run_state`.
@@ -141,13 +153,11 @@ class Errand(Message):
     config: LoadedConfig | None = None
 
 
-@dataclass
-class ErrandEnd(Message):
+class ErrandEnd(Said):
     """The errand under way is to be stopped."""
 
 
-@dataclass
-class Copy(Message):
+class Copy(Said):
     """A text to be copied; a toast says where to.
 
     Attributes:
@@ -159,8 +169,7 @@ class Copy(Message):
     what: str = "text"
 
 
-@dataclass
-class Visit(Message):
+class Visit(Said):
     """A screen to go to, with what it is about.
 
     Attributes:
@@ -169,11 +178,10 @@ class Visit(Message):
     """
 
     screen: str
-    runs: Sequence[RunDir] = field(default=())
+    runs: Sequence[RunDir] = ()
 
 
-@dataclass
-class Check(Message):
+class Check(Said):
     """A config to be checked without training: the preflight screen shows it.
 
     Attributes:
@@ -188,13 +196,11 @@ class Check(Message):
     is_full: bool = False
 
 
-@dataclass
-class DraftStart(Message):
+class DraftStart(Said):
     """The config that is being prepared is to be trained."""
 
 
-@dataclass
-class DraftChange(Message):
+class DraftChange(Said):
     """Settings to be written into the config that is being prepared.
 
     Attributes:
@@ -206,15 +212,13 @@ class DraftChange(Message):
     words: str
 
 
-@dataclass
-class DraftAcceptance(Message):
+class DraftAcceptance(Said):
     """The warnings of a check are to be accepted by the config that is being prepared."""
 
     check: str
 
 
-@dataclass
-class DraftExclusion(Message):
+class DraftExclusion(Said):
     """Photos to be left out by the config that is being prepared, or to be kept again.
 
     Attributes:
@@ -237,6 +241,5 @@ class DraftExclusion(Message):
     names: Sequence[str] = ()
 
 
-@dataclass
-class DraftUndo(Message):
+class DraftUndo(Said):
     """The last change to the config that is being prepared is to be taken back."""

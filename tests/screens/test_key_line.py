@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from textual.binding import Binding
-from textual.widgets._footer import FooterKey
 
 from ecotui.actions.table import ACTIONS
-from ecotui.widgets.key_line import HELP, MORE, Key, fitting
+from ecotui.widgets.key_line import HELP, MORE, Key, KeyLine, fitting
 from tests.screens.stories import play
 
 Open = Callable[..., Any]
@@ -48,9 +47,8 @@ def test_no_key_is_cut_and_those_left_out_are_marked(
         await here.press(screen)
         await here.settle()
         last = here.text().splitlines()[-1]
-        keys = [each for each in here.app.screen.query(FooterKey) if each.display]
-        assert keys
-        assert all(each.region.right <= width for each in keys)
+        line = here.app.screen.query_one(KeyLine)
+        assert 0 < line.render().cell_length <= width
         assert "s Stop" in last
         assert "q Quit" in last
         has_all = "Detach" in last and "Checkpoint" in last
@@ -70,3 +68,33 @@ def test_the_keys_follow_the_width_of_the_terminal(open_app: Open) -> None:
             assert mark in here.text().splitlines()[-1]
 
     play(story, open_app("full_run"))
+
+
+def test_a_click_on_a_key_presses_it_and_one_beside_them_does_nothing(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        await here.settle()
+        last = here.text().splitlines()[-1]
+        await here.pilot.click(KeyLine, offset=(159, 0))
+        assert len(here.app.screen_stack) == 1
+        await here.pilot.click(KeyLine, offset=(last.index("Keys"), 0))
+        await here.settle()
+        assert len(here.app.screen_stack) == 2
+
+    play(story, open_app("full_run", size=(160, 24)))
+
+
+def test_the_key_under_the_mouse_is_marked_and_says_what_it_does(open_app: Open) -> None:
+    async def story(here: Any) -> None:
+        await here.settle()
+        line = here.app.screen.query_one(KeyLine)
+        plain = [span.style for span in line.render().spans]
+        place = here.text().splitlines()[-1].index("Stop")
+        await here.pilot.hover(KeyLine, offset=(place, 0))
+        marked = [span.style for span in line.render().spans]
+        assert sum(a != b for a, b in zip(plain, marked, strict=True)) == 2
+        assert "stop" in str(line.tooltip).lower()
+        await here.pilot.hover(KeyLine, offset=(159, 0))
+        assert [span.style for span in line.render().spans] == plain
+        assert line.tooltip is None
+
+    play(story, open_app("full_run", size=(160, 24)))
