@@ -7,6 +7,7 @@ events keeps no key waiting. Knows no screen.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -76,10 +77,15 @@ async def batches(
 def _read_on(session: EngineSession, batch: Batch, alerts: PackedLines) -> tuple[int, bool]:
     """Read bites for a moment; return how many events, and whether there may be more."""
     deadline, num_read = time.monotonic() + READING_SECONDS, 0
-    while found := _read(session, batch, alerts):
-        num_read += found
-        if time.monotonic() > deadline:
-            return num_read, True
+    # Events hold nothing that leads back to them: looking for that takes a tenth of the time.
+    gc.disable()
+    try:
+        while found := _read(session, batch, alerts):
+            num_read += found
+            if time.monotonic() > deadline:
+                return num_read, True
+    finally:
+        gc.enable()
     return num_read, False
 
 

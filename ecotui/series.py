@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_SERIES_POINTS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """A figure over the run, in at most 512 points however long the run is.
 
     When the room is used up, every second point goes and from then on only

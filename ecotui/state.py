@@ -55,7 +55,7 @@ from ecotui.milestones import reached
 from ecotui.outlook import foreseen
 from ecotui.plans import Foresight
 from ecotui.repair_log import Repairing, repaired
-from ecotui.run_state import Ending, Phase, RunState, replace
+from ecotui.run_state import Ending, Phase, RunState, overwritten, replace
 from ecotui.stages import StageProgress, advanced, closed
 from ecotui.standing import Alert, turned
 from ecotui.upkeep import kept_up
@@ -78,8 +78,11 @@ def fold(state: RunState, event: AnyEvent) -> RunState:
     """
     if state.ending is not None and not _reopens(state, event):
         return state
-    seen = replace(state, heard_at=event.at, milestones=reached(state.milestones, event))
-    return _FOLDS[type(event)](seen, event)
+    milestones = reached(state.milestones, event)
+    after = _FOLDS[type(event)](state, event)
+    if after is state:
+        return replace(state, heard_at=event.at, milestones=milestones)
+    return overwritten(after, heard_at=event.at, milestones=milestones)
 
 
 def _reopens(state: RunState, event: AnyEvent) -> bool:

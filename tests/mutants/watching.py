@@ -409,8 +409,8 @@ READING = (
         ),
         (
             "milestones: a loss that is not finite is none",
-            'case StepsTaken() if "loss" in event.nonfinite:',
-            "case StepsTaken() if False:",
+            '    if "loss" in event.nonfinite:',
+            "    if False:",
         ),
         (
             "milestones: a validation's is none",
