@@ -213,6 +213,8 @@ def measure(seconds: float) -> dict[str, object]:
 
 def main() -> None:
     """Measure, keep and print."""
+    # Ended from outside, it still ends the engine that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = measure(float(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_SECONDS)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -78,11 +78,9 @@ def fold(state: RunState, event: AnyEvent) -> RunState:
     """
     if state.ending is not None and not _reopens(state, event):
         return state
-    milestones = reached(state.milestones, event)
     after = _FOLDS[type(event)](state, event)
-    if after is state:
-        return replace(state, heard_at=event.at, milestones=milestones)
-    return overwritten(after, heard_at=event.at, milestones=milestones)
+    mine = replace(state) if after is state else after
+    return overwritten(mine, heard_at=event.at, milestones=reached(state.milestones, event))
 
 
 def _reopens(state: RunState, event: AnyEvent) -> bool:
@@ -181,8 +179,7 @@ def _left_out(state: RunState, event: SampleSetAside) -> RunState:
 
 
 def _remarked(state: RunState, event: LogWritten) -> RunState:
-    logs = _kept(state.logs, event, MAX_REMARKS)
-    return replace(state, logs=logs, num_logs=state.num_logs + 1)
+    return replace(state, logs=_kept(state.logs, event, MAX_REMARKS), num_logs=state.num_logs + 1)
 
 
 def _saved(state: RunState, event: CheckpointSaved) -> RunState:
@@ -357,7 +354,7 @@ def _bettered(state: RunState, event: BestCheckpointChanged) -> RunState:
 
 
 def _kept(earlier: tuple[_T, ...], newest: _T, limit: int) -> tuple[_T, ...]:
-    return (*earlier, newest)[-limit:]
+    return (*earlier[1 - limit :], newest)
 
 
 _FOLDS: dict[type[Event], Callable[[RunState, Any], RunState]] = {
