@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import platformdirs
 
@@ -30,8 +29,7 @@ MAX_PER_SECOND = 30.0
 _KEYS = ("ascii", "slow", "refresh_per_second", "keys")
 
 
-@dataclass(frozen=True, slots=True)
-class AppSettings:
+class AppSettings(NamedTuple):
     """How the app looks and listens.
 
     Attributes:
@@ -48,11 +46,10 @@ class AppSettings:
     frames_per_second: float = LOCAL_PER_SECOND
     is_slow: bool = False
     is_readonly: bool = False
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(NamedTuple):
     """What the command line says about the app.
 
     Attributes:
@@ -108,7 +105,7 @@ def app_settings(flags: Flags, environ: Mapping[str, str] = os.environ) -> AppSe
 
 def without_requests(settings: AppSettings) -> AppSettings:
     """Return the same for an app that takes no request."""
-    return replace(settings, is_readonly=True)
+    return settings._replace(is_readonly=True)
 
 
 def remembered_theme() -> str | None:
@@ -136,12 +133,19 @@ def read_app_config(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _fault(path, "is larger than 100 kB", "remove what does not belong there")
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
     except OSError as error:
         why = f"cannot be read: {visible(error.strerror)}"
         raise _fault(path, why, "check its permissions") from None
+    except ValueError as error:
+        raise _fault(path, f"is not TOML: {visible(error)}", "correct that line") from None
+    # Most people have no such file, and the first frame does not wait for what reads it.
+    import tomllib
+
+    try:
+        table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         why = f"is not TOML: {visible(error)}"
         raise _fault(path, why, "correct that line") from None

@@ -12,9 +12,8 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ecotui.errors import EcoError
 from ecotui.text import visible
@@ -29,8 +28,7 @@ _DEAF = ("linux", "screen", "vt", "dumb")
 Way = Literal["tmux", "terminal", "file"]
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(NamedTuple):
     """Where a text went.
 
     Attributes:

@@ -5,7 +5,6 @@ Looked for without reading what a setting means, so that the home may list them 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -67,6 +66,8 @@ def _in(folder: Path) -> Iterator[OwnConfig]:
 
 def _about(path: Path) -> str | None:
     """Return what a config trains; None for a file that is none."""
+    import tomllib  # The first frame asks for remarks only, and waits for no parser.
+
     try:
         if not is_file(path) or path.stat().st_size > MAX_FILE_BYTES:
             return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +183,7 @@ def new_run_id(name: str, *, now: float | None = None) -> str:
         now: Unix seconds; the present when None.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    return f"{_stem(name)}-{stamp}-{secrets.token_hex(2)}"
+    return f"{_stem(name)}-{stamp}-{os.urandom(2).hex()}"
 
 
 def runs_called(name: str, runs_dir: Path) -> list[RunDir]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Place = Literal[
     "everywhere",
@@ -22,8 +21,7 @@ Place = Literal[
 """Where a key is heard: everywhere, on one screen, or in the panel that has the focus."""
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):  # a dataclass takes a millisecond of the first frame
     """What decides whether an action is possible.
 
     Attributes:
@@ -85,8 +83,7 @@ def with_training(situation: Situation) -> bool:
     return situation.has_run and situation.has_begun_training
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """One thing that a person can do.
 
     Attributes:

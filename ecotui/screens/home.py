@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -162,6 +161,8 @@ class HomeScreen(EcoScreen):
 
     def _choose_config(self, reference: str) -> None:
         """Train a config; where it names no photos, ask for them, and show its settings then."""
+        import json
+
         from ecotui.config_draft import Draft
         from ecotui.errors import EcoError
         from ecotui.screens.home_folder import FolderScreen

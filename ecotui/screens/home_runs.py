@@ -121,7 +121,7 @@ class RunTable(DataTable[Text]):
         at, self._widths = self.cursor_row, widths
         self.clear(columns=True)
         for head, width in zip(HEADS, widths, strict=True):
-            self.add_column(head, width=width)
+            self.add_column(Text(head), width=width)
         for line in cells:
             self.add_row(*map(_cell, line))
         self.move_cursor(row=at, animate=False)

@@ -502,8 +502,6 @@ def test_from_an_earlier_checkpoint_it_goes_on_once_newer_ones_may_go(open_app: 
 
 
 def test_who_only_watches_can_neither_export_nor_delete(open_app: Open) -> None:
-    from dataclasses import replace
-
     async def story(here: Any) -> None:
         write_checkpoints("step-0000000024", "step-0000000032")
         here.engine.go_on()
@@ -513,7 +511,7 @@ def test_who_only_watches_can_neither_export_nor_delete(open_app: Open) -> None:
         assert here.launched == []
         assert Path("runs/full/checkpoints/step-0000000032").is_dir()
 
-    settings = replace(LOOKS["colour"], is_readonly=True)
+    settings = LOOKS["colour"]._replace(is_readonly=True)
     play(story, open_app("stopped", settings=settings))
 
 
