@@ -1,8 +1,9 @@
 """The table of what was measured, in `docs/performance.md`: `python benchmarks/report.py`.
 
 Reads what the other benchmarks have kept in `benchmarks/results/` and writes one row for each
-promise: what was measured, what was promised, and whether it is kept. A promise that was not
-measured here says so. Ends with 1 where one is broken.
+promise: what was measured, what was promised, and whether it is kept. What is not measured in
+`benchmarks/results/` keeps its earlier row, with the day it is from; a promise that was never
+measured says so. Ends with 1 where one is broken.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 MARK = "<!-- measured -->"
+NUM_CELLS = 7
+"""Of a line of the table that is split at its bars."""
 
 Figure = Callable[[Any], float]
 
@@ -233,8 +237,25 @@ PROMISES: tuple[Promise, ...] = (
 )
 
 
-def rows() -> Iterator[tuple[str, bool]]:
-    """Yield a line of the table for each promise, and whether it is broken."""
+def earlier(page: str) -> dict[str, tuple[str, str]]:
+    """Return a table's figures, each with its day, and verdicts, by what was measured."""
+    day = re.search(r"^Measured on ([0-9-]+)", page, re.MULTILINE)
+    found: dict[str, tuple[str, str]] = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if day is None or len(cells) != NUM_CELLS or not cells[2][:1].isdigit():
+            continue
+        dated = cells[2] if "(" in cells[2] else f"{cells[2]} ({day[1]})"
+        found[cells[1]] = dated, cells[4]
+    return found
+
+
+def rows(before: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, bool]]:
+    """Yield a line of the table for each promise, and whether it is broken.
+
+    Args:
+        before: What stands in the table already, as `earlier` returns it.
+    """
     for promise in PROMISES:
         limit = _limit(promise)
         source = f"`benchmarks/{promise.script}.py`"
@@ -242,7 +263,8 @@ def rows() -> Iterator[tuple[str, bool]]:
         try:
             value = promise.figure(json.loads(kept.read_text(encoding="utf-8")))
         except (OSError, KeyError, ValueError):
-            yield f"| {promise.what} | not measured here | {limit} | | {source} |", False
+            shown, verdict = before.get(promise.what, ("not measured here", ""))
+            yield f"| {promise.what} | {shown} | {limit} | {verdict} | {source} |", "*" in verdict
             continue
         shown, verdict, is_broken = format(value, promise.form), "", False
         if promise.limit is not None:
@@ -263,15 +285,17 @@ def machine() -> str:
         f"{name} {importlib.metadata.version(name)}" for name in ("torch", "timm", "textual")
     )
     return (
-        f"Measured on {time.strftime('%Y-%m-%d')}: {platform.system()} {platform.machine()}, "
+        f"Measured on {time.strftime('%Y-%m-%d')} where no other day is named: "
+        f"{platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} processors, Python {platform.python_version()}, {versions}."
     )
 
 
 def main() -> int:
     """Write the table into the page, and say how many promises are broken."""
-    head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    lines, broken = zip(*rows(), strict=True)
+    page = PAGE.read_text(encoding="utf-8")
+    head = page.partition(MARK)[0]
+    lines, broken = zip(*rows(earlier(page)), strict=True)
     table = [
         "| What | Measured | Promised | | By |",
         "|---|---|---|---|---|",
