@@ -37,7 +37,7 @@ def slowly(real: Callable[..., Any], seconds: float) -> Callable[..., Any]:
 @pytest.fixture
 def slow(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
     """Photos that take long to read: all 24 take longer than there is, whoever reads them."""
-    monkeypatch.setattr(sweep, "look", slowly(reading.look, LOOK_SECONDS))
+    monkeypatch.setattr(sweep, "fetch", slowly(reading.fetch, LOOK_SECONDS))
     monkeypatch.setattr(scan, "available_threads", lambda: 1)
     monkeypatch.setattr(dataset, "open_source", slowly(sources.open_source, DECODE_SECONDS))
     return harness
@@ -86,13 +86,13 @@ def test_the_part_of_the_photos_is_spread_over_the_classes(
     monkeypatch.setattr(sweep, "FILES_AT_ONCE", 1)
     run = slow.new(PreflightJob(), preflight={"level": "full", "budget_seconds": BUDGET_SECONDS})
     seen: set[str] = set()
-    real = slowly(reading.look, LOOK_SECONDS)
+    real = slowly(reading.fetch, LOOK_SECONDS)
 
-    def note(path: str | Path, **settings: Any) -> Any:
+    def note(path: str) -> Any:
         seen.add(Path(path).parent.parent.name)
-        return real(path, **settings)
+        return real(path)
 
-    monkeypatch.setattr(sweep, "look", note)
+    monkeypatch.setattr(sweep, "fetch", note)
     slow.run(run)
     assert seen == {"cat", "dog", "owl"}
 
