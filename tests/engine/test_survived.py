@@ -89,6 +89,8 @@ class Place:
     def start(self, **settings: str) -> subprocess.Popen[str]:
         environ = {"SEEN": str(self.seen), "FLAW": str(self.flaw)}
         environ |= {"XDG_CACHE_HOME": str(self.cache), "PYTHONPATH": first_on_path(self.packages)}
+        # An installed package has its bytecode already; written now, it would be a change.
+        environ["PYTHONDONTWRITEBYTECODE"] = "1"
         return subprocess.Popen(
             [sys.executable, "-P", "-c", BEGIN, str(self.folder)],
             cwd=self.folder / "here",
