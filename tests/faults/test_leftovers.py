@@ -123,6 +123,8 @@ def kill_engine_with_workers(harness: Harness, state: str) -> None:
     elif state != "starting":
         time.sleep(random.uniform(0.2, 0.7))
     if state == "stopped":
+        # One stopped before it has asked to die with its parent is asked to do what it cannot.
+        await_that(lambda: b"steps_taken" in run.events.read_bytes())
         for pid in of_session(session):
             if pid != session:
                 os.kill(pid, signal.SIGSTOP)
