@@ -134,18 +134,15 @@ def read_app_config(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _fault(path, "is larger than 100 kB", "remove what does not belong there")
         text = path.read_text(encoding="utf-8-sig")
+        # Most people have no such file, and the first frame does not wait for what reads it.
+        import tomllib
+
+        table = tomllib.loads(text)
     except FileNotFoundError:
         return {}
     except OSError as error:
         why = f"cannot be read: {visible(error.strerror)}"
         raise _fault(path, why, "check its permissions") from None
-    except ValueError as error:
-        raise _fault(path, f"is not TOML: {visible(error)}", "correct that line") from None
-    # Most people have no such file, and the first frame does not wait for what reads it.
-    import tomllib
-
-    try:
-        table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         why = f"is not TOML: {visible(error)}"
         raise _fault(path, why, "correct that line") from None

@@ -218,12 +218,12 @@ class Tail:
         there yet is empty.
         """
         found: list[tuple[bytes, AnyEvent]] = []
-        validate = event_adapter().validate_json
         for line in self._whole_lines(limit):
-            try:
-                found.append((line, validate(line)))
-            except ValidationError:
+            event = decode(line)
+            if event is None:
                 self.num_unknown += 1
+            else:
+                found.append((line, event))
         return found
 
     def _whole_lines(self, limit: int) -> list[bytes]:

@@ -27,10 +27,10 @@ FILES_AT_ONCE = 128
 together for little more than a few."""
 BYTES_AT_ONCE = 8_388_608
 """And bytes: a few large files are work enough."""
-FILES_AHEAD = 32
-"""Files of those that are read before the first of them is decoded."""
 SECONDS_AT_ONCE = 0.5
 """And seconds: from a slow drive, what was read is told before the rest is."""
+FILES_AHEAD = 32
+"""Files of those that are read before the first of them is decoded."""
 
 STORE_SECONDS = 30.0
 """What was read is stored at least so often, unless storing itself takes long."""
