@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.reactive import reactive
 
-from ecotui import terminal
+from ecotui import launching, terminal
 from ecotui.app_settings import AppSettings
 from ecotui.draft_app import DraftApp
 from ecotui.errors import EcoError, ExitCode
@@ -75,6 +75,7 @@ class EcoApp(DraftApp):
         if not self.is_headless:
             terminal.leave_with_the_terminal(self.action_detach)
         self.app_resume_signal.subscribe(self, self._draw_anew)
+        self.call_after_refresh(launching.settle)
         if self._opening is not None:
             self.call_after_refresh(self._open_first, self._opening)
 

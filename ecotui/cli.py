@@ -27,6 +27,7 @@ from ecotui.cli_options import (
 from ecotui.cli_replay import replay
 from ecotui.cli_requests import COMMANDS
 from ecotui.errors import ExitCode
+from ecotui.launching import launching
 from ecotui.outer_door import exit_code
 
 EXIT_CODES = (
@@ -125,9 +126,10 @@ def run_command(
     ends_at = _end_of(time_limit)
     _check_requeue(requeue, detach or not (headless or as_json or quiet))
     if not (headless or as_json or quiet or detach):
-        from ecotui import app_verbs
+        with launching():
+            from ecotui import app_verbs
 
-        return app_verbs.run(config, settings, runs_dir, ends_at=ends_at, flags=app_flags())
+            return app_verbs.run(config, settings, runs_dir, ends_at=ends_at, flags=app_flags())
     from ecotui import verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)
@@ -188,9 +190,10 @@ def attach(
 ) -> int:
     """Watch RUN from its beginning; Ctrl-C leaves it running."""
     if not (headless or as_json or quiet):
-        from ecotui import app_verbs
+        with launching():
+            from ecotui import app_verbs
 
-        return app_verbs.attach(run, runs_dir, flags=app_flags())
+            return app_verbs.attach(run, runs_dir, flags=app_flags())
     from ecotui import verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)
@@ -230,17 +233,18 @@ def resume(
     if if_exists is not None and (run is not None or smaller):
         raise click.UsageError("--if-exists CONFIG chooses the run: leave RUN and --smaller out")
     if if_exists is None and not (headless or as_json or quiet):
-        from ecotui import app_verbs
-
         _check_requeue(requeue, True)
-        return app_verbs.resume(
-            run or "latest",
-            runs_dir,
-            settings,
-            smaller=smaller,
-            ends_at=ends_at,
-            flags=app_flags(),
-        )
+        with launching():
+            from ecotui import app_verbs
+
+            return app_verbs.resume(
+                run or "latest",
+                runs_dir,
+                settings,
+                smaller=smaller,
+                ends_at=ends_at,
+                flags=app_flags(),
+            )
     from ecotui import resuming, verbs
 
     style = verbs.style_of(as_json=as_json, quiet=quiet)

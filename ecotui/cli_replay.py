@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ecotui.cli_options import CONTEXT, app_flags, app_options, run_or_latest, runs_dir_option
+from ecotui.launching import launching
 
 
 @click.command("replay", context_settings=CONTEXT)
@@ -13,6 +14,7 @@ from ecotui.cli_options import CONTEXT, app_flags, app_options, run_or_latest, r
 @app_options
 def replay(run: str, runs_dir: str | None) -> int:
     """Play the log of RUN again, faster or slower, through the screens."""
-    from ecotui import app_verbs
+    with launching():
+        from ecotui import app_verbs
 
-    return app_verbs.replay(run, runs_dir, flags=app_flags())
+        return app_verbs.replay(run, runs_dir, flags=app_flags())

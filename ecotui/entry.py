@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from ecotui.launching import launching
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command `ecotui`.
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _home() -> int:
-    from ecotui import app_verbs
+    with launching():
+        from ecotui import app_verbs
 
-    return app_verbs.run(None, (), None)
+        return app_verbs.run(None, (), None)

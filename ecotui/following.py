@@ -55,6 +55,18 @@ async def batches(
         alerts: Takes the line of every alert and every sample set aside.
         backlog: Returns how many frames the terminal has not taken yet.
     """
+    # What is there by now stays: looking through it for garbage would keep keys waiting for 20 ms.
+    gc.freeze()
+    try:
+        async for batch in _batches(session, pace, alerts, backlog):
+            yield batch
+    finally:
+        gc.unfreeze()
+
+
+async def _batches(
+    session: EngineSession, pace: Pace, alerts: PackedLines, backlog: Callable[[], int]
+) -> AsyncIterator[Batch]:
     batch, shown_at, num_new = Batch(RunState()), -float("inf"), 1
     patience_seconds = CATCHING_UP_SECONDS
     while True:

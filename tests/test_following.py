@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from functools import reduce
 from pathlib import Path
@@ -73,3 +74,15 @@ def test_while_there_is_much_to_read_few_frames_are_drawn(
     found = followed(run, PackedLines(), per_second=1_000.0)
     assert len(found) <= 3
     assert found[0].state.num_alerts < found[-1].state.num_alerts
+
+
+def test_what_is_there_at_the_start_is_not_searched_for_garbage(run: RunDir) -> None:
+    async def follow() -> int:
+        found = batches(attach(run), Pace(30.0, time.monotonic), PackedLines(), lambda: 0)
+        await anext(found)
+        num_left_out = gc.get_freeze_count()
+        await found.aclose()  # type: ignore[attr-defined]
+        return num_left_out
+
+    assert asyncio.run(follow())
+    assert not gc.get_freeze_count()
