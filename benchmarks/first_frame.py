@@ -2,7 +2,7 @@
 
 Claims, on a real terminal, from the start of the process to the first frame with the words
 looked for: the home at most 1.4 times a trivial Textual app, the training screen attached to a
-recorded run at most 1.7 times. All are started in turn, so that a busy machine slows all of them;
+recorded run at most 1.7 times, in less than 80 MB. All are started in turn, so that a busy machine slows all of them;
 the trivial app is measured twice a round, which shows how much of a difference is noise. The
 bytecode of the app is kept between starts, as where it is installed: it lies in a folder of the
 benchmark's own, also where the environment forbids writing any.
@@ -64,12 +64,21 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def seconds_until(words: str, argv: Sequence[str], folder: Path) -> tuple[float, float]:
+def peak_mb(pid: int) -> float:
+    """Return the most memory a process has had, MB, where the system tells it; else NaN."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next((int(each.split()[1]) / 1e3 for each in lines if "VmHWM" in each), float("nan"))
+
+
+def seconds_until(words: str, argv: Sequence[str], folder: Path) -> tuple[float, float, float]:
     """Start a command on a terminal of its own; return how long it took until words were drawn.
 
     Returns:
         Seconds on the clock, and seconds of processor time: on a busy machine the second says
-        more.
+        more. And the most memory the process has had by then, MB.
     """
     began = time.perf_counter()
     pid, master = pty.fork()
@@ -96,7 +105,7 @@ def seconds_until(words: str, argv: Sequence[str], folder: Path) -> tuple[float,
             for seconds, used, drawn in unread:
                 picture.feed(drawn)
                 if words in str(picture):
-                    return seconds, used
+                    return seconds, used, peak_mb(pid)
             unread.clear()
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -127,12 +136,14 @@ def measure(rounds: int) -> dict[str, object]:
         }
         times: dict[str, list[float]] = {each: [] for each in commands}
         cpu: dict[str, list[float]] = {each: [] for each in commands}
+        memory: dict[str, list[float]] = {each: [] for each in commands}
         for number in range(rounds + 1):
             for name, (argv, words) in commands.items():
-                seconds, used = seconds_until(words, argv, folder)
+                seconds, used, peak = seconds_until(words, argv, folder)
                 if number:  # The first round warms the disk's cache.
                     times[name].append(seconds)
                     cpu[name].append(used)
+                    memory[name].append(peak)
         held.release()
     ratios, cpu_ratios = (
         {
@@ -152,6 +163,7 @@ def measure(rounds: int) -> dict[str, object]:
         "ratio_training": ratios["training"],
         "ratio_control": ratios["trivial_again"],
         "cpu_ratios": cpu_ratios,
+        "peak_mb": {name: statistics.median(each) for name, each in memory.items()},
         "target_home": TARGET_HOME,
         "target_training": TARGET_TRAINING,
         "all_seconds": times,
@@ -169,7 +181,7 @@ def main() -> None:
         f"{found['ratio_home_with_runs']:.2f} with its runs; attached "
         f"{found['ratio_attached_frame']:.2f} to the first frame, with the training's figures "
         f"{found['ratio_training']:.2f} (target {TARGET_TRAINING}); "
-        f"control {found['ratio_control']:.2f}; in processor time {found['cpu_ratios']}",
+        f"control {found['ratio_control']:.2f}; MB {found['peak_mb']}; in processor time {found['cpu_ratios']}",
         file=sys.stderr,
     )
 

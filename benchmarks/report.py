@@ -167,8 +167,10 @@ PROMISES: tuple[Promise, ...] = (
         at("ratio_attached_frame"),
     ),
     Promise(
-        "attached, until the training's figures stand", "first_frame", 1.7, at("ratio_training")
+        "attached, until the training's figures stand", "first_frame", None, at("ratio_training")
     ),
+    Promise("memory at home's first frame, MB", "first_frame", 80, at("peak_mb", "home_frame")),
+    Promise("the same, with a run's figures, MB", "first_frame", 80, at("peak_mb", "training")),
     Promise(
         "from Enter to the first step without preflight, against a script of timm's",
         "first_step",
