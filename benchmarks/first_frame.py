@@ -2,10 +2,10 @@
 
 Claims, on a real terminal, from the start of the process to the first frame with the words
 looked for: the home at most 1.4 times a trivial Textual app, the training screen attached to a
-recorded run at most 1.7 times, in less than 80 MB. All are started in turn, so that a busy machine slows all of them;
-the trivial app is measured twice a round, which shows how much of a difference is noise. The
-bytecode of the app is kept between starts, as where it is installed: it lies in a folder of the
-benchmark's own, also where the environment forbids writing any.
+recorded run at most 1.7 times, in less than 80 MB. All are started in turn, so that a busy machine
+slows all of them; the trivial app is measured twice a round, which shows how much of a difference
+is noise. The bytecode of the app is kept between starts, as where it is installed: it lies in a
+folder of the benchmark's own, also where the environment forbids writing any.
 
 The first frame of an attached run is the word that it is being opened, and the keys: no panel of
 the training screen is drawn yet. `ratio_training` counts to the first figures of the run, in them.
@@ -181,7 +181,8 @@ def main() -> None:
         f"{found['ratio_home_with_runs']:.2f} with its runs; attached "
         f"{found['ratio_attached_frame']:.2f} to the first frame, with the training's figures "
         f"{found['ratio_training']:.2f} (target {TARGET_TRAINING}); "
-        f"control {found['ratio_control']:.2f}; MB {found['peak_mb']}; in processor time {found['cpu_ratios']}",
+        f"control {found['ratio_control']:.2f}; "
+        f"MB {found['peak_mb']}; in processor time {found['cpu_ratios']}",
         file=sys.stderr,
     )
 

@@ -41,3 +41,12 @@ def test_the_generators_go_on_where_they_were_after_an_exception() -> None:
     with pytest.raises(ZeroDivisionError), borrowed_randomness(99):
         assert draw()[0] / 0
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_numpys_generator_is_left_alone_where_the_block_does_not_draw_from_it() -> None:
+    np.random.seed(1)
+    expected = [float(np.random.random()) for _ in range(2)]
+    np.random.seed(1)
+    with borrowed_randomness(99, with_numpy=False):
+        drawn = float(np.random.random())
+    assert [drawn, float(np.random.random())] == expected

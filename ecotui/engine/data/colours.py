@@ -75,7 +75,8 @@ def _mapped(values_CHW: torch.Tensor, own: float, grey: float, offset: float) ->
     greys_HW = values_CHW[0] * (_LUMA[0] * grey)
     greys_HW.add_(values_CHW[1] * (_LUMA[1] * grey)).add_(values_CHW[2] * (_LUMA[2] * grey))
     greys_HW.add_(offset + 0.5)  # what is cut off next is rounded
-    return values_CHW.mul_(own).add_(greys_HW).clamp_(0.0, 255.5).to(torch.uint8)
+    # By way of int16, which is exact here: at once takes three times as long.
+    return values_CHW.mul_(own).add_(greys_HW).clamp_(0.0, 255.5).to(torch.int16).to(torch.uint8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
@@ -136,6 +137,7 @@ class PhotoDataset(Dataset[Item]):
     ) -> None:
         self._index = index
         self._transform = transform
+        self._uses_numpy = _may_draw_from_numpy(transform)
         self._seed = seed
         self._max_pixels = max_pixels
         self._replaces = replaces
@@ -198,11 +200,12 @@ class PhotoDataset(Dataset[Item]):
             return Failure(sample_id, self._left_out[sample_id])
         place = (sample_id,) if asked_id == sample_id else (sample_id, asked_id)
         path, patience = self._index.path_of(sample_id), self.patience_seconds
+        seed = derive_seed(self._seed, "augment", epoch, *place)
         if patience is not None and reading_seconds(path, patience) is None:
             return Failure(sample_id, f"reading it did not end within {patience:.0f} s")
         try:
-            source = self._opened(sample_id)
-            with borrowed_randomness(derive_seed(self._seed, "augment", epoch, *place)):
+            source = self._opened(sample_id, path)
+            with borrowed_randomness(seed, with_numpy=self._uses_numpy):
                 image_CHW = self._made(source)
         except DecodeError as error:
             return Failure(sample_id, error.reason)
@@ -213,8 +216,7 @@ class PhotoDataset(Dataset[Item]):
             return Failure(sample_id, fault)
         return Sample(sample_id, int(self._index.labels[sample_id]), image_CHW)
 
-    def _opened(self, sample_id: int) -> Source:
-        path = self._index.path_of(sample_id)
+    def _opened(self, sample_id: int, path: Path) -> Source:
         if self._cache is not None:
             return self._cache.open(sample_id, path)
         return open_source(path, max_pixels=self._max_pixels)
@@ -223,6 +225,12 @@ class PhotoDataset(Dataset[Item]):
         if isinstance(self._transform, TrainTransform | EvaluationTransform):
             return self._transform.of(source)
         return self._transform(source.pixels(1.0).upright_image())
+
+
+def _may_draw_from_numpy(transform: Transform) -> bool:
+    if isinstance(transform, TrainTransform | EvaluationTransform):
+        return transform.draws_from_numpy
+    return True
 
 
 def fault_of(image_CHW: torch.Tensor, image_size: int) -> str:

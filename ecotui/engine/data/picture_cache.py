@@ -84,6 +84,7 @@ class PictureCache:
         self, folder: Path, *, side: int, cap_bytes: int, max_pixels: int, num_samples: int
     ) -> None:
         self._folder = folder
+        self._place = os.fspath(folder)
         self._side = side
         self._max_pixels = max_pixels
         self._room = Room(folder, cap_bytes)
@@ -130,11 +131,12 @@ class PictureCache:
         said = f"{identity} {self._decoders} ".encode() + os.fsencode(os.path.abspath(path))
         return hashlib.blake2b(said, digest_size=16).digest()
 
-    def _place_of(self, key: bytes) -> Path:
+    def _place_of(self, key: bytes) -> str:
+        # As a string: a path is looked at for each photo, and takes longer to make than to open.
         name = key.hex()
-        return self._folder / name[:2] / name[2:]
+        return os.path.join(self._place, name[:2], name[2:])
 
-    def _load(self, sample_id: int, key: bytes, place: Path) -> Picture | None:
+    def _load(self, sample_id: int, key: bytes, place: str) -> Picture | None:
         """Return a picture that is there and whole; None otherwise."""
         try:
             descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -170,20 +172,20 @@ class PictureCache:
             return None
         return Picture(flat.reshape(height, width, 3), (full_width, full_height))
 
-    def _note_use(self, sample_id: int, key: bytes, place: Path) -> None:
+    def _note_use(self, sample_id: int, key: bytes, place: str) -> None:
         if self._known[sample_id] != _short(key):
             self._known[sample_id] = _short(key)
             with contextlib.suppress(OSError):  # it has been removed meanwhile
                 os.utime(place)
 
-    def _store(self, key: bytes, place: Path, picture: Picture) -> None:
+    def _store(self, key: bytes, place: str, picture: Picture) -> None:
         """Keep a picture where there is room; a disk that cannot be written is no fault here."""
         pixels = np.ascontiguousarray(picture.rgb_HWC)
         size = _OFFSET + pixels.nbytes
         if not self._room.take(size):
             return
         try:
-            _write(key, place, pixels, picture.full_size)
+            _write(key, Path(place), pixels, picture.full_size)
         except OSError:
             self._room.give_back(size)
 

@@ -84,6 +84,9 @@ class TrainTransform:
         augment: Strength of the augmentation.
         scale: Smallest and largest share of the area that a part takes.
         policy: timm's, in the place of the colour jitter.
+
+    Attributes:
+        draws_from_numpy: Whether it draws from NumPy's generator: timm's policies do.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class TrainTransform:
         self._jitter = ColourJitter(strength) if strength else None
         mean = tuple(min(255, round(255 * value)) for value in spec.mean)
         self._erasing = Erasing(augment.random_erasing, (mean[0], mean[1], mean[2]))
+        self.draws_from_numpy = policy is not None
 
     def __call__(self, photo: Image.Image) -> torch.Tensor:
         """Return a photo's part, uint8 `[3, S, S]`."""
@@ -133,6 +137,8 @@ class EvaluationTransform:
     Args:
         spec: Of the model's input.
     """
+
+    draws_from_numpy = False
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec

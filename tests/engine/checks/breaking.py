@@ -62,7 +62,7 @@ def drawing(image_CHW: torch.Tensor) -> torch.Tensor:
 
 def with_borrowed_generators_kept(patch: pytest.MonkeyPatch) -> None:
     """Let the data set draw from the generators of the training."""
-    patch.setattr(dataset, "borrowed_randomness", lambda _: nullcontext())
+    patch.setattr(dataset, "borrowed_randomness", lambda _, **__: nullcontext())
 
 
 def not_finite(image_CHW: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from timm.data import create_transform
 
 from ecotui.config import AugmentConfig
 from ecotui.engine.data.framing import middle_frame
-from ecotui.engine.data.transforms import AtLeast, Transforms, build_transforms
+from ecotui.engine.data.transforms import AtLeast, TrainTransform, Transforms, build_transforms
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.randomness import borrowed_randomness
 from ecotui.errors import UsageError
@@ -101,6 +101,28 @@ def test_evaluation_is_the_same_each_time_and_draws_nothing() -> None:
     assert torch.equal(first, transforms.evaluate(image))
     assert random.getstate() == before[0]
     assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [
+        AugmentConfig(random_erasing=1.0, vertical_flip=0.5),
+        AugmentConfig(auto_augment="rand-m9-mstd0.5-inc1"),
+        AugmentConfig(auto_augment="augmix-m5-w4-d2"),
+    ],
+)
+def test_training_says_whether_it_draws_from_numpys_generator(augment: AugmentConfig) -> None:
+    transform = build_transforms(spec(16), augment).train
+    assert isinstance(transform, TrainTransform)
+    before = numpys_state()
+    for _ in range(20):
+        transform(noise(40, 30))
+    assert numpys_state() == before or transform.draws_from_numpy
+
+
+def numpys_state() -> str:
+    with np.printoptions(threshold=10_000):
+        return repr(np.random.get_state())
 
 
 def test_building_draws_nothing() -> None:
