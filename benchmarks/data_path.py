@@ -65,7 +65,7 @@ class Part:
 
 
 PARTS = {
-    "small": Part(384, 512, 384, 1.8),
+    "small": Part(1536, 512, 384, 1.8),
     "medium": Part(96, 1600, 1200, 2.5),
     "large": Part(32, 4000, 3000, 5.0),
     "plain": Part(32, 4000, 3000, 5.0, is_plain=True),
