@@ -6,15 +6,13 @@ its writer with SIGBUS. Here the writer is told, by an error it can name.
 
 from __future__ import annotations
 
-import mmap
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 
 import torch
 
-_BYTES = {torch.uint8: 1, torch.float32: 4}
+_DTYPES = (torch.uint8, torch.float32)
 
 
 def create() -> int:
@@ -32,54 +30,54 @@ def create() -> int:
         return os.dup(file.fileno())
 
 
-def store(image: torch.Tensor) -> int:
-    """Return the descriptor of a new one that holds a tensor's bytes.
+def write(descriptor: int, image: torch.Tensor) -> None:
+    """Write a tensor's bytes, over those that are there.
 
     Written rather than mapped: where memory is short a write fails, while the
     first touch of a mapped page kills.
 
     Args:
+        descriptor: From `create`.
         image: uint8 or float32.
 
     Raises:
-        OSError: No room, or too many open files.
+        OSError: No room.
         TypeError: The tensor holds other numbers.
     """
-    if image.dtype not in _BYTES:
+    if image.dtype not in _DTYPES:
         raise TypeError(f"images of {image.dtype} in place of torch.uint8")
-    left = image.contiguous().numpy().data.cast("B")
-    descriptor = create()
-    try:
-        while left:
-            left = left[os.write(descriptor, left) :]
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    left, offset = image.contiguous().numpy().data.cast("B"), 0
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
 
 
-def load(descriptor: int, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-    """Return the tensor whose bytes a memory file holds, without copying them.
-
-    The descriptor may be closed afterwards; the memory goes with the tensor.
+def read(descriptor: int, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """Return a copy of the tensor whose bytes a memory file holds.
 
     Args:
-        descriptor: From `store`.
+        descriptor: Of what was written.
         shape: Of the tensor; at least one number in all.
         dtype: uint8 or float32.
 
     Raises:
-        OSError: It cannot be mapped.
+        OSError: It cannot be read.
         ValueError: It holds fewer bytes.
     """
-    count = 1
-    for side in shape:
-        count *= side
-    mapped = _mapped(descriptor, _BYTES[dtype] * count)
-    return torch.frombuffer(mapped, dtype=dtype).reshape(tuple(shape))
+    image = torch.empty(tuple(shape), dtype=dtype)
+    left, offset = image.numpy().data.cast("B"), 0
+    while left:
+        num_read = _read_into(left, descriptor, offset)
+        if not num_read:
+            raise ValueError(f"{offset} bytes came of {offset + len(left)}")
+        left, offset = left[num_read:], offset + num_read
+    return image
 
 
-def _mapped(descriptor: int, num_bytes: int) -> mmap.mmap:
-    if sys.version_info >= (3, 13):
-        return mmap.mmap(descriptor, num_bytes, trackfd=False)
-    return mmap.mmap(descriptor, num_bytes)  # keeps a descriptor of its own open
+def _read_into(place: memoryview, descriptor: int, offset: int) -> int:
+    """Read into memory, and return how many bytes; at a place, as both processes share one."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [place], offset)
+    found = os.pread(descriptor, len(place), offset)  # an older macOS
+    place[: len(found)] = found
+    return len(found)

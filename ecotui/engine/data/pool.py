@@ -22,6 +22,7 @@ from typing import Literal
 
 from ecotui.engine.data.channel import Channel, Record
 from ecotui.engine.data.dataset import Batch, PhotoDataset
+from ecotui.engine.data.post import Inbox
 from ecotui.engine.data.reading import Board, Place, received, serve
 from ecotui.engine.data.sampler import Key
 from ecotui.engine.data.workers import STACKS_SIGNAL
@@ -69,6 +70,7 @@ class _Worker:
     process: BaseProcess
     channel: Channel
     board: Board
+    inbox: Inbox = field(default_factory=Inbox)
     asked: set[int] = field(default_factory=set)
 
     @property
@@ -113,7 +115,13 @@ class WorkerPool:
         worker.asked.add(serial)
         # A worker that is gone is found out about where its answer is waited for.
         with contextlib.suppress(OSError):
-            worker.channel.send({"serial": serial, "keys": [list(key) for key in keys]})
+            worker.channel.send(
+                {
+                    "serial": serial,
+                    "keys": [list(key) for key in keys],
+                    "emptied": worker.inbox.emptied(),
+                }
+            )
 
     def leave_out(self, sample_id: int, reason: str) -> None:
         """Let the workers read a sample no more, in batches that they are asked for from now on."""
@@ -176,6 +184,7 @@ class WorkerPool:
                 process.join(max(0.0, deadline - time.monotonic()))
         for worker in self._workers:
             worker.channel.close()
+            worker.inbox.close()
             worker.board.close()
         self._workers = []
 
@@ -226,7 +235,7 @@ def _answer(worker: _Worker, record: Record, descriptor: int | None) -> tuple[in
     try:
         if "failed" in record:
             raise LoaderFault(f"{worker.name} failed: {record['failed']}", "failed")
-        batch = received(record, descriptor)
+        batch = received(record, descriptor, worker.inbox)
     except (OSError, ValueError) as error:
         said = f"{worker.name}: its batch cannot be taken over ({visible(error)})"
         raise LoaderFault(said, "failed") from error

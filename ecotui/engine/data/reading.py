@@ -15,6 +15,7 @@ import torch
 from ecotui.engine.data import memory_file
 from ecotui.engine.data.channel import Channel, Record
 from ecotui.engine.data.dataset import Batch, Failure, PhotoDataset, collate
+from ecotui.engine.data.post import Inbox, Outbox
 from ecotui.engine.data.sampler import Key
 from ecotui.engine.data.workers import prepare_worker
 from ecotui.text import visible
@@ -81,11 +82,12 @@ def serve(end: socket.socket, dataset: PhotoDataset, engine_pid: int) -> None:
     """
     prepare_worker(engine_pid)
     channel = Channel(end, is_patient=True)
-    reader = Reader(dataset)
+    reader, outbox = Reader(dataset), Outbox()
     while True:
         try:
             asked = channel.receive()
         except EOFError:
+            outbox.close()
             return
         for record, descriptor in asked:
             if descriptor is not None:
@@ -94,7 +96,8 @@ def serve(end: socket.socket, dataset: PhotoDataset, engine_pid: int) -> None:
             elif "leave_out" in record:
                 dataset.leave_out(*record["leave_out"])
             else:
-                _answer(channel, reader, record)
+                outbox.take_back(record["emptied"])
+                _answer(channel, reader, outbox, record)
 
 
 class Reader:
@@ -125,19 +128,17 @@ class Reader:
             self.board.show(self._moves, sample_id)
 
 
-def _answer(channel: Channel, reader: Reader, asked: Record) -> None:
-    descriptor = None
+def _answer(channel: Channel, reader: Reader, outbox: Outbox, asked: Record) -> None:
+    file, descriptor = None, None
     try:
         batch = reader.read([(epoch, sample_id) for epoch, sample_id in asked["keys"]])
         if batch.images_BCHW.numel():
-            descriptor = memory_file.store(batch.images_BCHW)
-        answer = _described(batch)
+            file, descriptor = outbox.put(batch.images_BCHW)
+        answer = {"file": file, **_described(batch)}
     except Exception as error:
         traceback.print_exc()
         answer = {"failed": visible(f"{type(error).__name__}: {error}", limit=300)}
     channel.send({"serial": asked["serial"], **answer}, descriptor)
-    if descriptor is not None:
-        os.close(descriptor)
 
 
 def _described(batch: Batch) -> Record:
@@ -151,22 +152,24 @@ def _described(batch: Batch) -> Record:
     }
 
 
-def received(record: Record, descriptor: int | None) -> Batch:
+def received(record: Record, descriptor: int | None, inbox: Inbox) -> Batch:
     """Return the batch that a worker has read; runs in the engine.
 
     Args:
         record: The worker's answer.
-        descriptor: Of the memory file with the images; None where the batch is empty.
+        descriptor: Of the memory file with the images, where it came with the answer.
+        inbox: For the images of this worker.
 
     Raises:
-        OSError: The memory cannot be mapped.
+        OSError: The images cannot be read.
+        ValueError: Nor are they whole.
     """
     shape = record["shape"]
     dtype = torch.float32 if record["is_float"] else torch.uint8
-    if descriptor is None:
+    if record["file"] is None:
         images = torch.empty(shape, dtype=dtype)
     else:
-        images = memory_file.load(descriptor, shape, dtype)
+        images = inbox.take(record["file"], descriptor, shape, dtype)
     return Batch(
         images_BCHW=images,
         labels_B=torch.tensor(record["labels"], dtype=torch.int64),

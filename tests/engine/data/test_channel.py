@@ -81,7 +81,8 @@ def test_each_record_keeps_its_own_file(ends: Ends) -> None:
     engine, worker = ends
     images = [torch.randn(2, 3, 4, 4) for _ in range(5)]
     for number, image in enumerate(images):
-        descriptor = memory_file.store(image)
+        descriptor = memory_file.create()
+        memory_file.write(descriptor, image)
         worker.send({"number": number}, descriptor)
         worker.send({"number": -1})
         os.close(descriptor)
@@ -91,7 +92,7 @@ def test_each_record_keeps_its_own_file(ends: Ends) -> None:
     for record, received in seen:
         assert (received is None) == (record["number"] < 0)
         if received is not None:
-            loaded = memory_file.load(received, (2, 3, 4, 4), torch.float32)
+            loaded = memory_file.read(received, (2, 3, 4, 4), torch.float32)
             assert loaded.equal(images[record["number"]])
             os.close(received)
 
@@ -99,54 +100,10 @@ def test_each_record_keeps_its_own_file(ends: Ends) -> None:
 def test_what_nobody_took_is_closed(ends: Ends) -> None:
     engine, worker = ends
     before = len(os.listdir("/dev/fd"))
-    descriptor = memory_file.store(torch.ones(4))
+    descriptor = memory_file.create()
     worker.send({"number": 1}, descriptor)
     os.close(descriptor)
     engine._whole = list  # type: ignore[method-assign]  # the rest of the record never came
     engine.receive()
     engine.close()
     assert len(os.listdir("/dev/fd")) == before - 1
-
-
-class TestMemoryFiles:
-    def test_a_tensor_outlives_the_file_it_came_in(self) -> None:
-        image = torch.randn(3, 3, 5, 5)
-        descriptor = memory_file.store(image[:, :, ::2])
-        loaded = memory_file.load(descriptor, (3, 3, 3, 5), torch.float32)
-        os.close(descriptor)
-        assert loaded.equal(image[:, :, ::2])
-        loaded += 1.0
-
-    def test_eight_bits_stay_eight_bits(self) -> None:
-        image = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
-        descriptor = memory_file.store(image)
-        assert os.fstat(descriptor).st_size == 48
-        assert memory_file.load(descriptor, (1, 3, 4, 4), torch.uint8).equal(image)
-        os.close(descriptor)
-
-    def test_other_numbers_are_refused(self) -> None:
-        with pytest.raises(TypeError, match="float64"):
-            memory_file.store(torch.ones(3, dtype=torch.float64))
-
-    def test_too_few_bytes_are_told(self) -> None:
-        descriptor = memory_file.store(torch.ones(3))
-        with pytest.raises(ValueError, match="mmap length"):
-            memory_file.load(descriptor, (4, 1024), torch.float32)
-        os.close(descriptor)
-
-    @pytest.mark.parametrize("how", ["absent", "forbidden"])
-    def test_without_memory_files_an_unnamed_one_on_disk_does(
-        self, monkeypatch: pytest.MonkeyPatch, how: str
-    ) -> None:
-        def forbidden(*_: object) -> int:
-            raise PermissionError
-
-        if how == "absent":
-            monkeypatch.delattr(os, "memfd_create")
-        else:
-            monkeypatch.setattr(os, "memfd_create", forbidden)
-        image = torch.randn(2, 3)
-        descriptor = memory_file.store(image)
-        assert memory_file.load(descriptor, (2, 3), torch.float32).equal(image)
-        assert os.fstat(descriptor).st_nlink == 0
-        os.close(descriptor)

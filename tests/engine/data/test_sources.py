@@ -134,6 +134,8 @@ boxes = st.tuples(
 )
 @example(401, 303, (0.1, 0.6, 0.4, 0.4), 6, 8, "bilinear")
 @example(401, 303, (0.6, 0.1, 0.4, 0.4), 3, 4, "bicubic")
+@example(171, 169, (0.0, 0.0, 0.3125, 0.375), 1, 8, "bilinear")
+@example(171, 170, (0.6, 0.0, 0.3125, 0.375), 1, 8, "bilinear")
 def test_a_place_in_the_photo_stays_where_it_is_to_a_fraction_of_a_pixel(
     width: int,
     height: int,
@@ -161,12 +163,14 @@ def test_a_place_in_the_photo_stays_where_it_is_to_a_fraction_of_a_pixel(
     found_y = cut[1].double().numpy()[inner, inner].mean(axis=1)
     # Pixels of the photo that lie between two levels of the ramp, which JPEG rounds more than once.
     level = max(width, height) / 255
-    assert np.abs(found_x - want_x[inner]).max() * width / 255 <= level + 0.3
-    assert np.abs(found_y - want_y[inner]).max() * height / 255 <= level + 0.3
+    # At an eighth a pixel is one coefficient, and the part a few of them: no rounding evens out.
+    coarse = max(1.0, factor / 4)
+    assert np.abs(found_x - want_x[inner]).max() * width / 255 <= level + 0.3 * coarse
+    assert np.abs(found_y - want_y[inner]).max() * height / 255 <= level + 0.3 * coarse
     shift_x = (found_x - want_x[inner]).mean() * width / 255
     shift_y = (found_y - want_y[inner]).mean() * height / 255
-    assert abs(shift_x) <= 0.5 * level + 0.1
-    assert abs(shift_y) <= 0.5 * level + 0.1
+    assert abs(shift_x) <= 0.5 * level + 0.1 * coarse
+    assert abs(shift_y) <= 0.5 * level + 0.1 * coarse
 
 
 def edge_place(row: NDArray[np.float64]) -> float:
