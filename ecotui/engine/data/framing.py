@@ -33,6 +33,22 @@ class Frame:
         left, top, right, bottom = self.box
         return min(right - left, bottom - top)
 
+    def on_grid(self, grain: int) -> Frame:
+        """Return the same part with its edges moved up and left to multiples of a number.
+
+        What is chosen at random may as well begin and end between pixels of the photo decoded at
+        one part in `grain`: those are cut out as they are.
+
+        Args:
+            grain: Pixels; at most the part's sides.
+        """
+        left, top, right, bottom = self.box
+        if self.sees_around or grain == 1:
+            return self
+        wide, high = (right - left) // grain * grain, (bottom - top) // grain * grain
+        left, top = left // grain * grain, top // grain * grain
+        return Frame((left, top, left + wide, top + high))
+
 
 def random_frame(size: Size, scale: tuple[float, float], ratio: tuple[float, float]) -> Frame:
     """Draw a part of random area and aspect ratio from Python's generator.

@@ -29,6 +29,11 @@ _FACTORS = (8, 4, 2)
 libjpeg-turbo: they take longer than the whole photo."""
 
 
+def shrinking(most_factor: float) -> int:
+    """Return by how much a JPEG is shrunk that may be shrunk by so much."""
+    return next((factor for factor in _FACTORS if factor <= most_factor), 1)
+
+
 class Source(Protocol):
     """A photo that can be decoded.
 
@@ -99,7 +104,7 @@ class PlainJpeg:
             DecodeError: Whatever is wrong with the file.
         """
         width, height = self.structure.width, self.structure.height
-        factor = next((factor for factor in _FACTORS if factor <= most_factor), 1)
+        factor = shrinking(most_factor)
         wanted = (-(-height // factor), -(-width // factor))
         try:
             stored_HWC = simplejpeg.decode_jpeg(

@@ -18,7 +18,7 @@ from timm.data import create_transform
 from ecotui.config import AugmentConfig
 from ecotui.engine.data.colours import ColourJitter, Erasing
 from ecotui.engine.data.framing import Frame, middle_frame, random_frame
-from ecotui.engine.data.sources import Decoded, Source
+from ecotui.engine.data.sources import Decoded, Source, shrinking
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.normalising import Normalisation, Triple
 from ecotui.engine.randomness import borrowed_randomness
@@ -28,7 +28,7 @@ from ecotui.text import visible
 Transform = Callable[[Image.Image], torch.Tensor]
 """RGB photo to uint8 tensor `[3, image_size, image_size]`; float32 is taken for normalised."""
 
-PIXELS_VERSION = 2
+PIXELS_VERSION = 3
 """Of how files become pixels. A run that began with another one goes on, not to the last bit."""
 
 _LONGEST_ASPECT = 8
@@ -119,6 +119,7 @@ class TrainTransform:
             whole = source.pixels(1.0).upright_image()
             source = Decoded(AtLeast(self._shortest)(whole))
         frame = random_frame(source.size, self._scale, augment.ratio)
+        frame = frame.on_grid(shrinking(_most_factor(frame, self._spec)))
         image_CHW = _cut(source, frame, self._spec)
         if _happens(augment.horizontal_flip):
             image_CHW = image_CHW.flip(2)
@@ -160,9 +161,13 @@ class EvaluationTransform:
 
 
 def _cut(source: Source, frame: Frame, spec: InputSpec) -> torch.Tensor:
+    pixels = source.pixels(_most_factor(frame, spec))
+    return pixels.cut(frame, spec.image_size, spec.interpolation)
+
+
+def _most_factor(frame: Frame, spec: InputSpec) -> float:
     # Which pixels `nearest` takes is not to depend on how a photo is decoded.
-    factor = 1.0 if spec.interpolation == "nearest" else frame.shortest / spec.image_size
-    return source.pixels(factor).cut(frame, spec.image_size, spec.interpolation)
+    return 1.0 if spec.interpolation == "nearest" else frame.shortest / spec.image_size
 
 
 def _happens(probability: float) -> bool:

@@ -20,7 +20,7 @@ from ecotui.engine.data.decode import UPRIGHT, DecodeError, decode
 from ecotui.engine.data.framing import Frame, random_frame
 from ecotui.engine.data.jpeg_structure import read_structure
 from ecotui.engine.data.pixels import Pixels
-from ecotui.engine.data.sources import Decoded, PlainJpeg, open_source
+from ecotui.engine.data.sources import Decoded, PlainJpeg, open_source, shrinking
 from ecotui.engine.data.transforms import build_transforms
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.randomness import borrowed_randomness
@@ -113,10 +113,34 @@ class TestScale:
                 transform.of(Watched(source.data, source.structure, source.path, CAP))  # type: ignore[attr-defined]
             with borrowed_randomness(seed):
                 frame = random_frame((700, 500), (0.35, 1.0), (0.75, 1.3333))
+            frame = frame.on_grid(shrinking(frame.shortest / 96))
             assert seen[-1] == frame.shortest / 96
             used = factor_of(source.pixels(seen[-1]))
             assert frame.shortest / used >= 96 or used == 1
         assert len({factor_of(source.pixels(most)) for most in seen}) > 1
+
+
+@given(
+    box=st.tuples(*[st.integers(0, 4000)] * 4),
+    side=st.integers(1, 384),
+)
+def test_a_random_part_is_whole_pixels_of_what_is_decoded(
+    box: tuple[int, int, int, int], side: int
+) -> None:
+    left, top, wide, high = box[0], box[1], side + box[2], side + box[3]
+    frame = Frame((float(left), float(top), float(left + wide), float(top + high)))
+    grain = shrinking(frame.shortest / side)
+    moved = frame.on_grid(grain)
+    assert all(edge % grain == 0 for edge in moved.box)
+    for old, new in zip(frame.box, moved.box, strict=True):
+        assert old - 2 * grain < new <= old
+    # No more is decoded for it, and no fewer pixels are there to make it of.
+    assert shrinking(moved.shortest / side) == grain
+
+
+def test_a_part_that_sees_around_stays_where_it_is() -> None:
+    frame = Frame((1.5, 3.0, 801.0, 903.0), sees_around=True)
+    assert frame.on_grid(4) is frame
 
 
 boxes = st.tuples(
