@@ -11,8 +11,10 @@ its end, with the weights that were best on the validation split; nothing is cho
 With `long` one seed is trained with what reaches most in half an hour: larger pictures, stronger
 augmentation, more epochs (`LONG`); 85% is the aim. With `timm` the same network is trained for the
 time of the longest of the three as timm's `train.py` does it by default, its schedule fitted to
-that time: a script made of timm's functions, as the package does not hold `train.py`. The minutes are those between the first step and the end of the last epoch, validation
-and saving included. Prints one JSON object, keeps it in `benchmarks/results/recipe.json`.
+that time: a script made of timm's functions, as the package does not hold `train.py`.
+
+The minutes are those between the first step and the end of the last epoch, validation and saving
+included. Prints one JSON object, keeps it in `benchmarks/results/recipe.json`.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ LONG = (
     "augment.mixup=0.1",
     "augment.cutmix=0.5",
     "augment.mix_probability=0.5",
-    "train.epochs=140",
+    "train.epochs=220",
     "train.ema_decay=0.999",
 )
 
