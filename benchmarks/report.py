@@ -185,7 +185,22 @@ PROMISES: tuple[Promise, ...] = (
         None,
         at("ratio_without_preflight"),
     ),
-    Promise("the same with preflight, s", "first_step", None, at("second_run", "all"), form=".1f"),
+    Promise(
+        "the same from home, its engine ready",
+        "first_step",
+        None,
+        at("ratio_home_without_preflight"),
+    ),
+    Promise(
+        "from home with preflight, s",
+        "first_step",
+        None,
+        at("home_with_preflight", "all"),
+        form=".1f",
+    ),
+    Promise(
+        "without, but with preflight, s", "first_step", None, at("second_run", "all"), form=".1f"
+    ),
     Promise(
         "and with formats measured first, s", "first_step", None, at("first_run", "all"), form=".1f"
     ),

@@ -30,6 +30,10 @@ if TYPE_CHECKING:  # Imported when they are needed: the first frame is not to wa
     from ecotui.session_factory import EngineSession, SessionFactory
 
 
+SECONDS_TO_LOOK_ROUND = 1.0
+"""From home's first frame until an engine loads its libraries: who leaves at once has none."""
+
+
 class EcoApp(DraftApp):
     """A reader of one run, with keys that ask things of it.
 
@@ -62,6 +66,7 @@ class EcoApp(DraftApp):
         self._chosen_sessions = sessions
         self._errand: Errand | None = None
         self._leaves_at_end = False
+        self._has_prepared = False
 
     @property
     def sessions(self) -> SessionFactory:
@@ -78,6 +83,17 @@ class EcoApp(DraftApp):
         self.call_after_refresh(launching.settle)
         if self._opening is not None:
             self.call_after_refresh(self._open_first, self._opening)
+        elif not self.settings.is_readonly:
+            self.set_timer(SECONDS_TO_LOOK_ROUND, self._prepare_an_engine)
+
+    async def _prepare_an_engine(self) -> None:
+        """Have the libraries of a training loaded while a person still chooses."""
+        self._has_prepared = True
+        await asyncio.to_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        # How engines are started takes a while to be imported.
+        self.sessions.prepare()
 
     def _draw_anew(self, _: object) -> None:
         """Draw everything: the shell had the terminal, and left nothing of what was drawn."""
@@ -285,7 +301,9 @@ class EcoApp(DraftApp):
             self.tell(error)
 
     async def on_unmount(self) -> None:
-        """Take the directory of the last errand along."""
+        """Take the directory of the last errand along, and the engine that nobody needed."""
+        if self._has_prepared:
+            self.sessions.relax()
         if self._errand is not None:
             self._end_errand()
             await asyncio.to_thread(self._errand.close)

@@ -22,12 +22,15 @@ from ecotui.commands import Command, append_command
 from ecotui.errors import EcoError
 from ecotui.events import TERMINAL_KINDS, AnyEvent, EngineLost, RunFailed
 from ecotui.paths import RunDir
+from ecotui.spare_engine import SpareEngine
 from ecotui.storage import has_content, remove
 from ecotui.stream import MAX_BITE_BYTES, Tail, whole_bytes
 from ecotui.text import visible, visible_lines
 
+ENGINE_MODULE = "ecotui.engine"
 
-def _engine_argv() -> tuple[str, ...]:
+
+def engine_argv() -> tuple[str, ...]:
     """Return how an engine is started, so that no file of the working directory is imported.
 
     A random.py there would otherwise be run in place of Python's own. Without `-P`, the
@@ -39,7 +42,7 @@ def _engine_argv() -> tuple[str, ...]:
     spec = importlib.machinery.PathFinder.find_spec("ecotui", elsewhere)
     own = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__init__.py")
     is_found = spec is not None and os.path.realpath(spec.origin or "") == own
-    return (sys.executable, *(("-P",) if is_found else ()), "-m", "ecotui.engine")
+    return (sys.executable, *(("-P",) if is_found else ()), "-m", ENGINE_MODULE)
 
 
 def _is_working_directory(folder: str) -> bool:
@@ -49,7 +52,7 @@ def _is_working_directory(folder: str) -> bool:
         return False
 
 
-ENGINE_ARGV = _engine_argv()
+ENGINE_ARGV = engine_argv()
 """What is started; the run's path follows."""
 SECONDS_TO_TAKE_THE_LOCK = 30.0
 """An engine that has not begun by then is taken for dead."""
@@ -73,6 +76,7 @@ def launch(
     engine_argv: Sequence[str] | None = None,
     settings: Sequence[str] = (),
     ends_at: float | None = None,
+    spare: SpareEngine | None = None,
 ) -> Session:
     """Start the engine of a run in a process of its own that outlives this one.
 
@@ -82,6 +86,7 @@ def launch(
         engine_argv: Command to start instead of the engine, before the run's path.
         settings: `key=value`, which a later attempt changes before it goes on.
         ends_at: When the time given to the run is over, unix seconds; None for no limit.
+        spare: Takes the run, where it has a process that is ready.
 
     Raises:
         EcoError: The process cannot be started.
@@ -93,7 +98,8 @@ def launch(
     history_bytes = whole_bytes(run.events)
     try:
         with run.log.open("ab") as log:
-            process = subprocess.Popen(
+            process = None if spare is None else spare.take(argv, run.log)
+            process = process or subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -10,6 +10,7 @@ from ecotui import session
 from ecotui.commands import Command
 from ecotui.events import AnyEvent
 from ecotui.paths import RunDir
+from ecotui.spare_engine import SpareEngine
 
 
 class EngineSession(Protocol):
@@ -45,6 +46,10 @@ class Launch(Protocol):
         """Start it, with `key=value` settings changed before it goes on."""
 
 
+def _nothing() -> None:
+    pass
+
+
 def _errand(run: RunDir) -> EngineSession:
     return session.launch(run, owned=True)
 
@@ -57,11 +62,15 @@ class SessionFactory:
         launch: Starts the engine of a run; it outlives the app.
         attach: Follows a run that is there already.
         errand: Starts the engine of a short job; it ends with the app.
+        prepare: Has an engine load its libraries before there is a run for it.
+        relax: Says that there will be none.
     """
 
     launch: Launch
     attach: Callable[[RunDir], EngineSession]
     errand: Callable[[RunDir], EngineSession] = _errand
+    prepare: Callable[[], None] = _nothing
+    relax: Callable[[], None] = _nothing
 
 
 def engine_with(settings: Sequence[str] = (), *, ends_at: float | None = None) -> SessionFactory:
@@ -71,13 +80,17 @@ def engine_with(settings: Sequence[str] = (), *, ends_at: float | None = None) -
         settings: `key=value`; a second start finds them in the run already.
         ends_at: When the time given to all of its starts is over, unix seconds.
     """
-    left = list(settings)
+    left, spare = list(settings), SpareEngine()
 
     def launch(run: RunDir, settings: Sequence[str] = (), /) -> EngineSession:
         first, left[:] = (*left, *settings), ()
-        return session.launch(run, owned=False, settings=first, ends_at=ends_at)
+        return session.launch(run, owned=False, settings=first, ends_at=ends_at, spare=spare)
 
-    return SessionFactory(launch=launch, attach=session.attach)
+    def prepare() -> None:
+        if session.ENGINE_ARGV[-1] == session.ENGINE_MODULE:
+            spare.begin(session.ENGINE_ARGV)
+
+    return SessionFactory(launch=launch, attach=session.attach, prepare=prepare, relax=spare.end)
 
 
 REAL_ENGINE = engine_with()

@@ -1,6 +1,7 @@
 """The child's door: lock, signals, first event; only then the heavy imports.
 
-`python -m ecotui.engine RUN_DIR [--owner-pid PID] [--ends-at UNIX] [--set KEY=VALUE]...`.
+`python -m ecotui.engine RUN_DIR [--owner-pid PID] [--ends-at UNIX] [--set KEY=VALUE]...`; or
+`--spare`: the arguments come later, and libraries are loaded meanwhile.
 Its output goes to `engine.log`; what it has to say to people goes into `events.jsonl`.
 """
 
@@ -25,6 +26,7 @@ from ecotui.errors import ExitCode
 from ecotui.events import EngineStarted, Event, Heartbeat
 from ecotui.occupancy import who
 from ecotui.paths import RunDir
+from ecotui.spare_engine import SPARE
 from ecotui.stream import EventWriter
 
 HEARTBEAT_SECONDS = 5.0
@@ -108,6 +110,10 @@ def _start_heartbeat(emit: Callable[[Heartbeat], None], progress: Progress) -> N
 
 if __name__ == "__main__":
     try:
+        if sys.argv[1:] == [SPARE]:
+            from ecotui.engine.spare import wait_for_a_run
+
+            sys.argv[1:] = wait_for_a_run(sys.orig_argv[:-1])
         code = main()
     except BaseException:
         traceback.print_exc()

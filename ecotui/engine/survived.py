@@ -191,7 +191,18 @@ def _digest(told: object) -> str:
     return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+_held: list[tuple[str, str]] | None = None
+
+
+def hold_settings() -> None:
+    """Have the settings of now count for this process: libraries set some as they are loaded."""
+    global _held  # noqa: PLW0603 - so is the environment
+    _held = _settings()
+
+
 def _settings() -> list[tuple[str, str]]:
+    if _held is not None:
+        return _held
     return sorted(each for each in os.environ.items() if each[0].startswith(_SETTINGS))
 
 
