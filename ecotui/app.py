@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # Imported when they are needed: the first frame is not to wa
 SECONDS_TO_LOOK_ROUND = 1.0
 """From home's first frame until an engine loads its libraries: who leaves at once has none."""
 
+SECONDS_TO_CHOOSE = 600.0
+"""After that the engine is let go: it holds some 300 MB that others may need."""
+
 
 class EcoApp(DraftApp):
     """A reader of one run, with keys that ask things of it.
@@ -90,6 +93,7 @@ class EcoApp(DraftApp):
         """Have the libraries of a training loaded while a person still chooses."""
         self._has_prepared = True
         await asyncio.to_thread(self._prepare)
+        self.set_timer(SECONDS_TO_CHOOSE, self.sessions.relax)
 
     def _prepare(self) -> None:
         # How engines are started takes a while to be imported.

@@ -54,6 +54,14 @@ def test_one_is_prepared_at_home_and_let_go_with_the_app(
     assert visited(tmp_path, seconds=0.5) == ["prepare", "left", "relax"]
 
 
+def test_it_is_let_go_where_nothing_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "SECONDS_TO_LOOK_ROUND", 0.05)
+    monkeypatch.setattr(app, "SECONDS_TO_CHOOSE", 0.1)
+    assert visited(tmp_path, seconds=0.6) == ["prepare", "relax", "left", "relax"]
+
+
 def test_who_leaves_at_once_has_none(tmp_path: Path) -> None:
     assert visited(tmp_path, seconds=0.1) == ["left"]
 
