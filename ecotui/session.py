@@ -1,7 +1,7 @@
 """One engine seen from outside: launch it, follow it, ask things of it, notice its death.
 
-The only module that starts a process, with the one that waits for a run (`spare_engine`). Knows the life of an engine; what the
-events mean is the fold's business.
+The only module that starts an engine, but for the one that waits for its run (`spare_engine`).
+Knows the life of an engine; what the events mean is the fold's business.
 """
 
 from __future__ import annotations
