@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def test_it_begins_once_there_is_a_frame_and_leaves_out_what_was_there(tmp_path:
     async def open_home() -> tuple[bool, int]:
         app = EcoApp(None, tmp_path)
         async with app.run_test() as pilot:
-            await pilot.pause()
+            deadline = time.monotonic() + 20.0
+            while not gc.isenabled() and time.monotonic() < deadline:
+                await pilot.pause(0.02)
             return gc.isenabled(), gc.get_freeze_count()
 
     with launching():

@@ -593,8 +593,15 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Watch.looking
 
     def looking(self: Watch) -> Any:
-        config = self._config()
-        object.__setattr__(config.watch, "interval_seconds", 0.01)
+        own = self._config
+
+        def often() -> RunConfig:
+            # A copy: the plan looks at the run's own, and whether it may be.
+            config = own()
+            watch = config.watch.model_copy(update={"interval_seconds": 0.01})
+            return config.model_copy(update={"watch": watch})
+
+        monkeypatch.setattr(self, "_config", often)
         return real(self)
 
     monkeypatch.setattr(Watch, "looking", looking)
