@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ CATCHING_UP_SECONDS = 1.0
 each time, for drawing takes the time of reading, above all on a machine with much else to do."""
 READING_SECONDS = 0.05
 """So long the thread reads on before it asks whether a frame is due."""
+TURN_SECONDS = 0.001
+"""So long either thread computes before the other one may: with Python's 5 ms the app, drawing amid
+much to read, kept keys waiting for up to 50."""
 READ_INTERVAL_SECONDS = 0.1
 """Between two looks at a log in which nothing was new."""
 
@@ -57,10 +61,13 @@ async def batches(
     """
     # What is there by now stays: looking through it for garbage would keep keys waiting for 20 ms.
     gc.freeze()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         async for batch in _batches(session, pace, alerts, backlog):
             yield batch
     finally:
+        sys.setswitchinterval(before)
         gc.unfreeze()
 
 

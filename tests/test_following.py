@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from functools import reduce
 from pathlib import Path
@@ -86,3 +87,17 @@ def test_what_is_there_at_the_start_is_not_searched_for_garbage(run: RunDir) -> 
 
     assert asyncio.run(follow())
     assert not gc.get_freeze_count()
+
+
+def test_threads_take_short_turns_while_a_run_is_read(run: RunDir) -> None:
+    before = sys.getswitchinterval()
+
+    async def follow() -> float:
+        found = batches(attach(run), Pace(30.0, time.monotonic), PackedLines(), lambda: 0)
+        await anext(found)
+        turn_seconds = sys.getswitchinterval()
+        await found.aclose()  # type: ignore[attr-defined]
+        return turn_seconds
+
+    assert asyncio.run(follow()) == pytest.approx(following.TURN_SECONDS)
+    assert sys.getswitchinterval() == pytest.approx(before)
