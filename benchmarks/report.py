@@ -199,7 +199,7 @@ PROMISES: tuple[Promise, ...] = (
         form=".1f",
     ),
     Promise(
-        "without, but with preflight, s", "first_step", None, at("second_run", "all"), form=".1f"
+        "with preflight, not from home, s", "first_step", None, at("second_run", "all"), form=".1f"
     ),
     Promise(
         "and with formats measured first, s", "first_step", None, at("first_run", "all"), form=".1f"
