@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 
@@ -77,27 +78,24 @@ def test_while_there_is_much_to_read_few_frames_are_drawn(
     assert found[0].state.num_alerts < found[-1].state.num_alerts
 
 
-def test_what_is_there_at_the_start_is_not_searched_for_garbage(run: RunDir) -> None:
-    async def follow() -> int:
+def seen_while_followed(run: RunDir, look: Callable[[], float]) -> float:
+    async def follow() -> float:
         found = batches(attach(run), Pace(30.0, time.monotonic), PackedLines(), lambda: 0)
         await anext(found)
-        num_left_out = gc.get_freeze_count()
+        seen = look()
         await found.aclose()  # type: ignore[attr-defined]
-        return num_left_out
+        return seen
 
-    assert asyncio.run(follow())
+    return asyncio.run(follow())
+
+
+def test_what_is_there_at_the_start_is_not_searched_for_garbage(run: RunDir) -> None:
+    assert seen_while_followed(run, gc.get_freeze_count)
     assert not gc.get_freeze_count()
 
 
 def test_threads_take_short_turns_while_a_run_is_read(run: RunDir) -> None:
     before = sys.getswitchinterval()
-
-    async def follow() -> float:
-        found = batches(attach(run), Pace(30.0, time.monotonic), PackedLines(), lambda: 0)
-        await anext(found)
-        turn_seconds = sys.getswitchinterval()
-        await found.aclose()  # type: ignore[attr-defined]
-        return turn_seconds
-
-    assert asyncio.run(follow()) == pytest.approx(following.TURN_SECONDS)
+    seen = seen_while_followed(run, sys.getswitchinterval)
+    assert seen == pytest.approx(following.TURN_SECONDS)
     assert sys.getswitchinterval() == pytest.approx(before)
