@@ -141,6 +141,11 @@ def test_where_anything_has_changed_it_begins_anew(
     words = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
     assert "--spare" not in words
     assert words[-3:-1] == ["--set", "train.epochs=999"]
+    # torch sets a variable of its own as it is loaded: nothing of that is left.
+    told = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+    names = {each.partition("=")[0] for each in told if each}
+    assert not {each for each in names - {*os.environ} if each.startswith("TORCH")}
+    assert names >= {*os.environ}
     stop(engine, process)
 
 

@@ -59,6 +59,7 @@ def wait_for_a_run(own_argv: Sequence[str]) -> list[str]:
     Args:
         own_argv: The command that started this process, without what makes it wait.
     """
+    environ = dict(os.environ)  # libraries set some variables as they are loaded
     if not _is_loaded():
         os._exit(0)
     with contextlib.suppress(OSError):  # who is gone shows in what is read
@@ -68,7 +69,7 @@ def wait_for_a_run(own_argv: Sequence[str]) -> list[str]:
         os._exit(0)
     _speak_into(asked.log)
     if not is_possible(Survived()):
-        os.execv(asked.argv[0], asked.argv)  # noqa: S606 - the command of the session itself
+        os.execve(asked.argv[0], asked.argv, environ)  # noqa: S606 - the command of the session itself
     return list(asked.arguments)
 
 

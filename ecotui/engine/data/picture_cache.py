@@ -83,8 +83,7 @@ class PictureCache:
     def __init__(
         self, folder: Path, *, side: int, cap_bytes: int, max_pixels: int, num_samples: int
     ) -> None:
-        self._folder = folder
-        self._place = os.fspath(folder)
+        self._folder = os.fspath(folder)
         self._side = side
         self._max_pixels = max_pixels
         self._room = Room(folder, cap_bytes)
@@ -134,7 +133,7 @@ class PictureCache:
     def _place_of(self, key: bytes) -> str:
         # As a string: a path is looked at for each photo, and takes longer to make than to open.
         name = key.hex()
-        return os.path.join(self._place, name[:2], name[2:])
+        return os.path.join(self._folder, name[:2], name[2:])
 
     def _load(self, sample_id: int, key: bytes, place: str) -> Picture | None:
         """Return a picture that is there and whole; None otherwise."""
