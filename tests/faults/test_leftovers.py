@@ -65,6 +65,15 @@ def of_session(session: int) -> list[int]:
     return found
 
 
+def workers_of(session: int) -> list[int]:
+    return [pid for pid in of_session(session) if pid != session]
+
+
+def asked_to_die_with_its_parent(worker: int) -> bool:
+    """Whether a worker has done what it does right after; before, stopped ones cannot ask."""
+    return int(Path(f"/proc/{worker}/oom_score_adj").read_text()) == workers._FIRST_TO_GO
+
+
 def in_a_session(work: Callable[..., None], *arguments: Any) -> multiprocessing.Process:
     """Start a process that leads a session of its own, and wait until it does."""
     context = multiprocessing.get_context("fork")
@@ -123,11 +132,11 @@ def kill_engine_with_workers(harness: Harness, state: str) -> None:
     elif state != "starting":
         time.sleep(random.uniform(0.2, 0.7))
     if state == "stopped":
-        # One stopped before it has asked to die with its parent is asked to do what it cannot.
         await_that(lambda: b"steps_taken" in run.events.read_bytes())
-        for pid in of_session(session):
-            if pid != session:
-                os.kill(pid, signal.SIGSTOP)
+        os.kill(session, signal.SIGSTOP)  # it starts no more of them
+        await_that(lambda: all(map(asked_to_die_with_its_parent, workers_of(session))))
+        for pid in workers_of(session):
+            os.kill(pid, signal.SIGSTOP)
     assert survivors(engine) == []
 
 
