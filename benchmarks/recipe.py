@@ -8,13 +8,13 @@ figure that its authors give, after at most five minutes of training, and 80% af
 of three seeds. The first is the recipe with as few epochs as fit into five minutes where the
 machine is slow, the second has larger pictures and stronger augmentation, too (`CLAIMS`). FOLDER is
 TrashNet with the authors' lists. Where a seed or a claim is given, only that is trained anew, and
-the others stay as they were measured. The test split is scored once a run, at its end, with the weights that were best on the
-validation split; nothing is chosen by it.
+the others stay as they were measured. The test split is scored once a run, at its end, with the
+weights that were best on the validation split.
 
 With `long` one seed is trained with what reaches most in half an hour, as the second with more
 epochs (`LONG`); 85% is the aim. With `timm` the same network is trained for the time of the first
-claim's longest run as timm's `train.py` does it by default, its schedule fitted
-to that time: a script made of timm's functions, as the package does not hold `train.py`.
+claim's longest run as timm's `train.py` does it by default, its schedule fitted to that time: a
+script made of timm's functions, as the package does not hold `train.py`.
 
 The minutes are those between the first step and the end of the last epoch, validation and saving
 included. Prints one JSON object, keeps it in `benchmarks/results/recipe.json`.
