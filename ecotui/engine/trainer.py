@@ -133,8 +133,9 @@ class Trainer:
         self.protection.epochs.count(batch, is_used=is_used)
 
     def _state_steps_if_due(self) -> None:
+        # Steps that are still under way are stated the next time: to ask for them now would
+        # empty the accelerator's queue, and let a guard's word depend on the clock.
         if self._reporter.is_due():
-            self.protection.steps.settle(self._reporter.meter)
             self._reporter.state_steps()
 
     def _batches(self) -> Iterator[Batch]:

@@ -14,7 +14,8 @@ from ecotui.engine import checkpoint
 from ecotui.engine import step as step_module
 from ecotui.engine.clipping import Clipping
 from ecotui.engine.folding import can_fold, fold
-from ecotui.engine.late import LateReadings
+from ecotui.engine.late import DEPTH, LateReadings
+from ecotui.engine.reporting import Reporter
 from ecotui.engine.step import Stepper
 from ecotui.events import EpochFinished, GuardTripped, StepsTaken
 from tests.engine.harness import Harness, final_weights, of, same
@@ -243,6 +244,29 @@ def test_a_step_that_is_read_late_reads_nothing(
     train = {**SETTINGS["train"], "class_weights": weights}
     harness.train(**{**SETTINGS, "train": train})
     assert found == [[]] * 16
+
+
+@pytest.mark.usefixtures("late")
+def test_steps_are_stated_without_waiting_for_those_under_way(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what needs them all, the end of an epoch, waits for the readings of the last steps."""
+    waited_for: list[int] = []
+    rest = LateReadings.rest
+
+    def watched(self: LateReadings) -> list[Any]:
+        found = rest(self)
+        waited_for.append(len(found))
+        return found
+
+    monkeypatch.setattr(LateReadings, "rest", watched)
+    monkeypatch.setattr(Reporter, "is_due", lambda self: True)
+    train = {**SETTINGS["train"], "batch_size": 2}
+    _, events = harness.train(**{**SETTINGS, "train": train})
+    assert [number for number in waited_for if number] == [DEPTH, DEPTH]
+    stated = of(StepsTaken, events)
+    assert [each.num_steps for each in stated] == [1, 1, 1, 1, 1, DEPTH] * 2
+    assert stated[-1].step == sum(each.num_steps for each in stated) == 18
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
