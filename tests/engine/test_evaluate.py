@@ -164,3 +164,14 @@ def test_one_score_that_is_not_finite_among_many_batches_is_not_lost() -> None:
     batches = [batch([0, 1], [0, 1]) for _ in range(2 * READ_EVERY_PARTS)]
     batches[3].images_BCHW[0, 0, 0, 1] = float("nan")
     assert np.isnan(evaluate(Sure(), batches, COMPUTE, 3, lambda _: None).loss)
+
+
+def test_the_network_judges_in_inference_mode_and_in_eval_mode() -> None:
+    seen: list[tuple[bool, bool]] = []
+    network = Echo(3)
+    network.train()
+    network.register_forward_pre_hook(
+        lambda module, _: seen.append((torch.is_inference_mode_enabled(), module.training))
+    )
+    evaluate(network, [batch([0, 1], [0, 1])], COMPUTE, 3, lambda _: None)
+    assert seen == [(True, False)]
