@@ -2,7 +2,7 @@
 
 Claim: 100,000 events are decoded and folded in a few seconds, and the memory
 for it is bounded: twice the log asks for no more of it. Prints one JSON object
-on stdout and one line for a person on stderr.
+on stdout, kept in `benchmarks/results/fold.json`, and one line for a person on stderr.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ecotui.state import RunState, fold
 from ecotui.stream import Tail
 
 DEFAULT_EVENTS = 100_000
+RESULT = Path(__file__).with_name("results") / "fold.json"
 
 
 def written(path: Path, num_events: int) -> Path:
@@ -92,6 +93,8 @@ def _event(seq: int) -> Event:
 def main() -> None:
     """Measure and print."""
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_EVENTS)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))
     print(
         f"{found['events']:,.0f} events in {found['seconds']:.2f} s "

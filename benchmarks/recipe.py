@@ -69,14 +69,14 @@ LONG = (*RICHER, "train.epochs=160", "train.ema_decay=0.999")
 
 
 def trained(trashnet: Path, seed: int, changed: Sequence[str] = ()) -> dict[str, float]:
-    """Train as the recipe says, and return test accuracy, macro F1 and seconds of training."""
+    """Train as the recipe says, and return its accuracies, macro F1 and seconds of training."""
     settings = (f"data.root={trashnet}", f"train.seed={seed}", *changed)
     flags = [word for each in settings for word in ("--set", each)]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         argv = (sys.executable, "-m", "ecotui", "--headless", str(CONFIG), *flags)
         subprocess.run(argv, cwd=place, check=True, capture_output=True)
         (run,) = list_runs(Path(place) / "runs")
-        seconds, found = 0.0, None
+        seconds, validated, found = 0.0, 0.0, None
         tail = Tail(run.events)
         while told := tail.read():
             for _, event in told:
@@ -84,9 +84,16 @@ def trained(trashnet: Path, seed: int, changed: Sequence[str] = ()) -> dict[str,
                     seconds = event.seconds
                 elif isinstance(event, ValidationFinished) and event.split == "test":
                     found = event
+                elif isinstance(event, ValidationFinished):
+                    validated = max(validated, event.accuracy)
     if found is None or not seconds:
         raise AssertionError(f"seed {seed}: the run ended without a test")
-    return {"test_accuracy": found.accuracy, "macro_f1": found.macro_f1, "seconds": seconds}
+    return {
+        "test_accuracy": found.accuracy,
+        "macro_f1": found.macro_f1,
+        "best_val_accuracy": validated,
+        "seconds": seconds,
+    }
 
 
 def timms(trashnet: Path, seconds: float) -> dict[str, float]:

@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,13 @@ def _loops() -> Iterator[Promise]:
             what = f"{model}, speed with everything on against {peer} with clipping"
             figure = at(part, "ecotui_against", f"{key}_clipping")
             yield Promise(what, "loop", 1.0, figure, is_least=True, form=".3f")
+            yield Promise(
+                f"the same, {peer} without clipping",
+                "loop",
+                None,
+                at(part, "ecotui_against", key),
+                form=".3f",
+            )
     for part, model in {"eva02": "eva02_base at 224 px", "resnet18": "resnet18 at 224 px"}.items():
         for key, peer in _PEERS.items():
             what = f"{model}, `auto` against {peer} with its defaults"
@@ -165,7 +173,10 @@ PROMISES: tuple[Promise, ...] = (
         form=".3f",
     ),
     Promise(
-        "timm's script, the same network and time: test photos told right",
+        "its training, minutes", "recipe", 30.0, at("long", "seconds", scale=1 / 60), form=".1f"
+    ),
+    Promise(
+        "timm's script, the same network for five minutes: test photos told right",
         "recipe",
         None,
         at("timm", "test_accuracy"),
@@ -249,6 +260,26 @@ PROMISES: tuple[Promise, ...] = (
         form=".3f",
     ),
     Promise(
+        "the same, of what `torch.save` with fsync takes",
+        "checkpoint",
+        0.1,
+        at("stall_of_torch_save"),
+        form=".3f",
+    ),
+    Promise(
+        "a step while a checkpoint is written, of a quiet one",
+        "checkpoint",
+        1.15,
+        at("step_during_write_of_quiet"),
+    ),
+    Promise(
+        "a checkpoint of 1 GB every 5 minutes, of a run's time",
+        "checkpoint",
+        0.01,
+        at("cost_of_run"),
+        form=".3f",
+    ),
+    Promise(
         "memory of the engine against a bare loop, resnet18",
         "memory",
         1.1,
@@ -263,6 +294,19 @@ PROMISES: tuple[Promise, ...] = (
         at("worst_growth"),
     ),
     Promise("a reader's state after a month against a day", "scale", 1.2, at("state_growth")),
+    Promise(
+        "an event of a log, decoded and folded, microseconds",
+        "fold",
+        None,
+        at("microseconds_per_event"),
+        form=".1f",
+    ),
+    Promise(
+        "memory for 100,000 of them, against a fifth as many",
+        "fold",
+        1.2,
+        lambda found: float(found["peak_bytes"] / found["peak_bytes_a_fifth"]),
+    ),
     Promise("the watch, of a core", "watch", 0.001, at("share_of_a_core"), form=".5f"),
 )
 
@@ -317,8 +361,17 @@ def machine() -> str:
     return (
         f"Measured on {time.strftime('%Y-%m-%d')} where no other day is named: "
         f"{platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} processors, Python {platform.python_version()}, {versions}."
+        f"{os.cpu_count()} processors{_processor()}, "
+        f"Python {platform.python_version()}, {versions}."
     )
+
+
+def _processor() -> str:
+    """Return the processor's name in brackets, where the system tells it."""
+    with suppress(OSError):
+        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        return f" ({named[1]})" if named else ""
+    return ""
 
 
 def main() -> int:
