@@ -137,6 +137,33 @@ def _trashnet() -> Iterator[Promise]:
         )
 
 
+def _gpu() -> Iterator[Promise]:
+    what = "eva02_base at 224 px on an NVIDIA GPU, bf16"
+    yield Promise(
+        f"{what}, against a bare loop", "gpu", 0.99, at("ratio_ecotui"), is_least=True, form=".3f"
+    )
+    yield Promise(
+        "the same, against timm's loop", "gpu", 1.0, at("against_timm"), is_least=True, form=".3f"
+    )
+    yield Promise(
+        "times that a step made the host wait for the device",
+        "gpu",
+        0.0,
+        lambda found: float(found["waits_for_the_device"] is not None),
+        form=".0f",
+    )
+    yield Promise(
+        "share of the time in which the device computes", "gpu", None, at("busy_fraction")
+    )
+    yield Promise(
+        "photos from JPEG files, against what the steps use",
+        "gpu",
+        1.0,
+        at("loader_of_steps"),
+        is_least=True,
+    )
+
+
 PROMISES: tuple[Promise, ...] = (
     Promise(
         "a step with everything on, vit_tiny at 224 px, against a bare fused loop",
@@ -308,6 +335,7 @@ PROMISES: tuple[Promise, ...] = (
         lambda found: float(found["peak_bytes"] / found["peak_bytes_a_fifth"]),
     ),
     Promise("the watch, of a core", "watch", 0.001, at("share_of_a_core"), form=".5f"),
+    *_gpu(),
 )
 
 
