@@ -14,7 +14,7 @@ TEST_PROCESSES ?= 3
 IN_PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCHMARKS ?= help first_frame app long_log guards data_path audit plan checkpoint memory doctor \
-  fold watch first_step scale gpu
+  fold watch first_step scale gpu allocator
 PEERS ?= .venv-peers
 
 .DEFAULT_GOAL := help

@@ -336,6 +336,16 @@ PROMISES: tuple[Promise, ...] = (
     ),
     Promise("the watch, of a core", "watch", 0.001, at("share_of_a_core"), form=".5f"),
     *_gpu(),
+    *(
+        Promise(
+            f"glibc keeping freed memory, a bare step's speed, {name}",
+            "allocator",
+            None,
+            at(name, "speed_kept"),
+            form=".3f",
+        )
+        for name in ("resnet18", "vit_tiny", "regnetx_002")
+    ),
 )
 
 
