@@ -111,7 +111,7 @@ def _loops() -> Iterator[Promise]:
             figure = at(part, "ecotui_against", f"{key}_clipping")
             yield Promise(what, "loop", 1.0, figure, is_least=True, form=".3f")
             yield Promise(
-                f"the same, {peer} without clipping",
+                f"{model}, the same against {peer} without clipping",
                 "loop",
                 None,
                 at(part, "ecotui_against", key),
