@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts.keeping import keep
+
 RESULT = Path(__file__).resolve().parent / "results" / "allocator.json"
 KEPT = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
@@ -88,8 +90,7 @@ def main() -> None:
     for name in LOADS:
         found[name] = compared(name)
         print(f"{name}: {json.dumps(found[name])}", file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
 
 

@@ -27,6 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from benchmarks.parts.keeping import keep
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -240,8 +242,7 @@ def main() -> None:
     # Ended from outside, it still ends the engine that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = measure(float(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_SECONDS)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     told = ", ".join(f"{name} {found[name]:.4g} ({goal:g})" for name, goal in TARGETS.items())
     told += f", control {found['speed_control']:.4g}"

@@ -31,6 +31,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the engine has it
 import numpy as np
 from PIL import Image
 
+from benchmarks.parts.keeping import keep
 from ecotui.engine.audit.examination import Wish, examine
 from ecotui.engine.audit.reading import look
 from ecotui.engine.audit.records import Outcome
@@ -269,8 +270,7 @@ def main() -> None:
     for path in map(Path, sys.argv[1:]):
         if path.is_dir():
             found["false_alarms"] = false_alarms(path)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
 
 

@@ -23,6 +23,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the engine has it
 
 from PIL import Image
 
+from benchmarks.parts.keeping import keep
 from ecotui.config import DataConfig, RunConfig
 from ecotui.engine.audit.examination import Wish, examine
 from ecotui.engine.data.index import build_index
@@ -193,8 +194,7 @@ def main() -> None:
         run = RunDir(folder / "run")
         run.path.mkdir()
         found = shares(planting, audited(planting.root, run, labels=labels))
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found, indent=1))
 
 

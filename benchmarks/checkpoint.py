@@ -16,7 +16,6 @@ and ends with status 1 where a claim does not hold.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import statistics
@@ -30,6 +29,7 @@ import timm
 import torch
 from torch import nn
 
+from benchmarks.parts.keeping import keep
 from ecotui.engine.saving import Saver
 from ecotui.engine.snapshot import state_bytes
 from ecotui.engine.train_state import LoopState, Trainable, capture
@@ -203,8 +203,7 @@ def main() -> int:
     found["cost_of_run"] = cost_of_run(found)
     found["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     found["threads"] = torch.get_num_threads()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    keep(RESULTS, found)
     print(_table(found))
     return int(any(found[name] > limit for name, limit in LIMITS.items()))
 

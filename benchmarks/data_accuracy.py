@@ -36,6 +36,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.parts.keeping import keep
 from benchmarks.parts.timm_script import linked
 from ecotui.config import AugmentConfig, DataConfig
 from ecotui.engine.data.index import DataIndex, build_index
@@ -224,8 +225,7 @@ def main() -> int:
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_SEEDS
     with tempfile.TemporaryDirectory() as place:
         found = compared(trashnet, Path(place), seeds)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     return 0 if found["difference"] >= -2 * found["noise_of_the_difference"] else 1
 

@@ -36,6 +36,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from benchmarks.audit import index_of, made_photo
+from benchmarks.parts.keeping import keep
 from ecotui.config import AugmentConfig
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.data.loader import TrainLoader
@@ -208,8 +209,7 @@ def main() -> None:
             for workers in WORKERS:
                 found[name][f"workers_{workers}"] = compared(folder, index, workers, part.target)
                 print(f"{name} {workers}: {json.dumps(found[name])}", file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
 
 

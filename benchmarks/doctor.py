@@ -21,6 +21,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.parts.keeping import keep
+
 DEFAULT_ROUNDS = 7
 TARGET_RATIO, TARGET_EXTRA_SECONDS = 1.5, 2.0
 RESULT = Path(__file__).with_name("results") / "doctor.json"
@@ -91,8 +93,7 @@ def measure(rounds: int) -> dict[str, object]:
 def main() -> None:
     """Measure, keep and print."""
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     print(
         f"importing takes {found['imports_seconds']:.2f} s, ecotui doctor "

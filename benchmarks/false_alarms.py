@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts.keeping import keep
 from ecotui.config import RunConfig
 from ecotui.config_file import LoadedConfig
 from ecotui.engine.checkpoint import list_steps
@@ -134,8 +135,7 @@ def main() -> int:
     are_different = len({each["weights"] for each in seeds}) == len(SEEDS)
     found = {"holds": holds and are_different, "seeds": seeds}
     print(json.dumps(found))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULTS, found)
     return 0 if found["holds"] else 1
 
 

@@ -31,6 +31,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.parts.keeping import keep
 from ecotui import lock
 from ecotui.paths import RunDir
 from tests.terminal.picture import Picture
@@ -173,8 +174,7 @@ def measure(rounds: int) -> dict[str, object]:
 def main() -> None:
     """Measure, keep and print."""
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     print(
         f"home {found['ratio_home']:.2f} times a trivial app (target {TARGET_HOME}), "

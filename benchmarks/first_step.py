@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.audit import write_photos
+from benchmarks.parts.keeping import keep
 from ecotui import session, spare_engine, storage
 from ecotui.config_file import load_config
 from ecotui.events import Event, StageFinished, StageStarted, StepsTaken
@@ -203,8 +204,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         found = {"rounds": rounds, **measured(Path(place), rounds)}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
 
 

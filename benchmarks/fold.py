@@ -16,6 +16,7 @@ import tracemalloc
 from functools import reduce
 from pathlib import Path
 
+from benchmarks.parts.keeping import keep
 from ecotui.events import Event, Heartbeat, StepsTaken
 from ecotui.state import RunState, fold
 from ecotui.stream import Tail
@@ -93,8 +94,7 @@ def _event(seq: int) -> Event:
 def main() -> None:
     """Measure and print."""
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_EVENTS)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     print(
         f"{found['events']:,.0f} events in {found['seconds']:.2f} s "

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.parts.keeping import keep
 from benchmarks.parts.loops import (
     Step,
     bare,
@@ -72,10 +73,9 @@ LOADS = (
 def main() -> int:
     """Measure all loads; 1 where a claim does not hold."""
     results = [summed_up(load) for load in LOADS]
-    RESULTS.parent.mkdir(exist_ok=True)
-    text = json.dumps({"torch": torch.__version__, "loads": results}, indent=1)
-    RESULTS.write_text(text + "\n")
-    print(text)
+    found = {"torch": torch.__version__, "loads": results}
+    keep(RESULTS, found)
+    print(json.dumps(found, indent=1))
     return 0 if all(result["holds"] for result in results) else 1
 
 

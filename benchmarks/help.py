@@ -18,6 +18,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.parts.keeping import keep
+
 DEFAULT_ROUNDS = 30
 TARGET_RATIO = 1.5
 RESULT = Path(__file__).with_name("results") / "help.json"
@@ -54,8 +56,7 @@ def measure(rounds: int) -> dict[str, float]:
 def main() -> None:
     """Measure, keep and print."""
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     print(
         f"ecotui --help takes {found['help_seconds'] * 1e3:.0f} ms, "

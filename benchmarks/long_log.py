@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.parts.keeping import keep
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -119,8 +121,7 @@ def main() -> None:
     # Where it is installed, the app finds its bytecode.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     print(
         f"{found['events']:,} events are open after {found['seconds']:.2f} s "

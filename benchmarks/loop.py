@@ -44,6 +44,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.parts.keeping import keep
 from benchmarks.parts.loops import (
     SMOOTHING,
     Step,
@@ -362,8 +363,7 @@ def main() -> None:
     for name in [word for word in sys.argv[1:] if word in LOADS] or list(LOADS):
         found[name] = summed_up(name)
         print(f"{name}: {json.dumps(found[name])}", file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
 
 

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.audit import write_photos
+from benchmarks.parts.keeping import keep
 
 DEFAULT_ROUNDS = 3
 TARGET_RATIO = 1.1
@@ -121,8 +122,7 @@ def main() -> None:
         for model in MODELS:
             found[model] = compared(folder, folder / "photos", model, rounds)
             print(f"{model}: {json.dumps(found[model])}", file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
 
 

@@ -24,6 +24,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts.keeping import keep
+
 RESULTS = Path(__file__).parent / "results" / "plan.json"
 LIMIT_FRACTION = 0.15
 GROWTH_LIMIT_FRACTION = 0.25
@@ -188,8 +190,7 @@ def main() -> int:
             f"{result['growth_verified_error_fraction']:+.1%}",
             flush=True,
         )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULTS, found)
     worst = max(abs(each["error_fraction"]) for each in found)
     missed = [each["model"] for each in found if not holds(each)]
     print(f"worst of the peaks foretold: {worst:.1%}, limit {LIMIT_FRACTION:.0%}; missed: {missed}")

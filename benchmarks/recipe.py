@@ -32,6 +32,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.parts.keeping import keep
 from ecotui.events import StageFinished, ValidationFinished
 from ecotui.paths import list_runs
 from ecotui.stream import Tail
@@ -143,8 +144,7 @@ def main() -> int:
         minutes = found.get("five", {}).get("longest_minutes", CLAIMS["five"].minutes)
         found["timm"] = timms(trashnet, minutes * 60)
         print(f"timm: {json.dumps(found['timm'])}", file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     return int(not all(found.get(name, {}).get("holds", True) for name in CLAIMS))
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.parts import day_long
+from benchmarks.parts.keeping import keep
 from ecotui.events import AnyEvent
 from ecotui.state import RunState, fold
 
@@ -129,8 +130,7 @@ def main() -> int:
     least, most = (found["of_sizes"][str(count)] for count in (SIZES[0], SIZES[-1]))
     growth = {name: most[name] / least[name] for name in least if name.endswith("_microseconds")}
     found |= {"growth": growth, "worst_growth": max(growth.values()), **month(days)}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULT, found)
     print(json.dumps(found))
     holds = found["worst_growth"] <= MOST_GROWTH and found["state_growth"] <= MOST_STATE_GROWTH
     return 0 if holds else 1

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from benchmarks.parts.keeping import keep
 from ecotui.config import RunConfig
 from ecotui.engine.control import Control, StopFlag
 from ecotui.engine.machine.gauges import Gauges
@@ -97,8 +98,7 @@ def main() -> None:
     """Measure, print and keep."""
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROUNDS)
     print(json.dumps(found))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "watch.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(RESULTS / "watch.json", found)
     print(
         f"a look {found['microseconds_per_look'] / 1e3:.1f} ms, an event "
         f"{found['watched_microseconds_per_event']:.1f} us instead of "
