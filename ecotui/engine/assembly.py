@@ -201,7 +201,7 @@ def assemble(
     check_known(config.guards.silenced)
     check_known_checks(config.preflight.skip, "preflight.skip")
     check_known_checks(config.preflight.accept, "preflight.accept", ACCEPTABLE)
-    resolved = _resolve(numbered, index, built, compute, emit)
+    resolved = _resolve(numbered, index, built, compute, emit, poll)
     parts = _join(resolved, index, built, compute)
     parts.undecided = undecided(config)
     return parts
@@ -328,11 +328,16 @@ def _loaders(
 
 
 def _resolve(
-    config: ResolvedConfig, index: DataIndex, built: BuiltModel, compute: Compute, emit: Emit
+    config: ResolvedConfig,
+    index: DataIndex,
+    built: BuiltModel,
+    compute: Compute,
+    emit: Emit,
+    poll: Callable[[], None],
 ) -> ResolvedConfig:
     """Return the configuration with everything that `auto` chose."""
     spec, train = built.spec, config.train
-    cache = choose_cache(config.data, index, image_size=spec.image_size, epochs=train.epochs)
+    cache = choose_cache(config.data, index, poll, image_size=spec.image_size, epochs=train.epochs)
     if cache.note:
         emit(LogWritten(severity="note", message=cache.note))
     changes = {

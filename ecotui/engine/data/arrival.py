@@ -19,9 +19,13 @@ def _nobody() -> None:
 
 
 def reading_seconds(
-    path: Path, patience_seconds: float, attend: Callable[[], None] = _nobody
+    path: Path,
+    patience_seconds: float,
+    attend: Callable[[], None] = _nobody,
+    *,
+    most_bytes: int | None = None,
 ) -> float | None:
-    """Read a file to its end, aside, and return how long that took; None where it never ends.
+    """Read a file, aside, and return how long that took; None where it does not come to an end.
 
     Reading in a thread, not decoding: a thread that is left behind touches nothing that others
     rely on, such as random generators, when its file comes after all. What was read is then in
@@ -32,6 +36,7 @@ def reading_seconds(
         path: Of the file.
         patience_seconds: How long it may take.
         attend: Called ten times a second meanwhile; what it raises goes through.
+        most_bytes: Of its beginning, that are read; None for all of it.
     """
     took: list[float] = []
     done = threading.Event()
@@ -39,7 +44,7 @@ def reading_seconds(
 
     def read() -> None:
         try:
-            _read_all(path)
+            _read(path, most_bytes)
         finally:
             took.append(time.monotonic() - started)
             done.set()
@@ -52,14 +57,17 @@ def reading_seconds(
     return took[0]
 
 
-def _read_all(path: Path) -> None:
+def _read(path: Path, most_bytes: int | None) -> None:
     try:
         descriptor = decode.open_regular(path)
     except decode.DecodeError:
         return
     try:
-        while os.read(descriptor, _AT_ONCE):
-            pass
+        if most_bytes is not None:
+            os.read(descriptor, most_bytes)
+        else:
+            while os.read(descriptor, _AT_ONCE):
+                pass
     except OSError:
         return  # the decoder meets the same, and tells it
     finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from ecotui.config import DataConfig
 from ecotui.disk import free_bytes
+from ecotui.engine.data.arrival import reading_seconds
 from ecotui.engine.data.decode import DecodeError, read_size
 from ecotui.engine.data.framing import Size
 from ecotui.engine.data.index import DataIndex
@@ -31,9 +34,16 @@ LARGE_PIXELS = 1_000_000
 """Of a photo, on average: decoding takes longer than any disk. Smaller ones, which grow when they
 are decoded, are kept only where they fit into the memory that caches the disk."""
 
+MIN_FRACTION = 0.2
+"""Of large photos that do not all fit: with fewer kept, writing them is not worth it."""
+
 _MEMORY_FRACTION = 0.5
 _DISK_FRACTION = 0.5
 _NUM_SAMPLED = 64
+_PHOTO_SECONDS, _SAMPLING_SECONDS = 1.0, 5.0
+"""That one photo's header is waited for, and all of them."""
+_HEADER_BYTES = 262_144
+"""Of a photo's beginning: its size is told there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +67,19 @@ def cache_folder() -> Path:
 
 
 def choose_cache(
-    config: DataConfig, index: DataIndex, *, image_size: int, epochs: int
+    config: DataConfig,
+    index: DataIndex,
+    poll: Callable[[], None] = lambda: None,
+    *,
+    image_size: int,
+    epochs: int,
 ) -> CacheChoice:
     """Choose what the configuration leaves open; nothing is written.
 
     Args:
         config: The request.
-        index: The data set; the headers of some photos are read.
+        index: The data set; the headers of some photos are read, as far as they come soon.
+        poll: Called while they are waited for; what it raises goes through.
         image_size: Side of the model's input, pixels.
         epochs: Of the run.
     """
@@ -72,23 +88,36 @@ def choose_cache(
         sides = [config.cache_side]
     if config.cache != "auto":
         return CacheChoice(config.cache, sides[0])
-    sizes = _sampled_sizes(index) if epochs >= MIN_EPOCHS else []
+    sizes = _sampled_sizes(index, poll) if epochs >= MIN_EPOCHS else []
     pixels = float(np.mean([width * height for width, height in sizes])) if sizes else 0.0
     if pixels < MIN_PIXELS:
         return CacheChoice(False, sides[0])
-    limit = _limit(config, is_large=pixels >= LARGE_PIXELS)
+    is_large = pixels >= LARGE_PIXELS
+    limit = _limit(config, is_large=is_large)
     count = sum(len(ids) for split, ids in index.splits.items() if split != "test")
+    needed = {
+        side: count * float(np.mean([picture_bytes(size, side) for size in sizes]))
+        for side in sides
+    }
     for side in sides:
-        needed = count * float(np.mean([picture_bytes(size, side) for size in sizes]))
-        if 0.0 < needed <= limit:
-            return CacheChoice(
-                True,
-                side,
-                f"data.cache = true: {counted(count, 'photo')} are decoded once and kept with a "
-                f"shorter side of {side} pixels, about {bytes_size(int(needed))} in "
-                "the user's cache",
-            )
+        if 0.0 < needed[side] <= limit:
+            kept = f"{counted(count, 'photo')} are decoded once and kept"
+            return CacheChoice(True, side, _told(kept, side, needed[side]))
+    side = sides[-1]
+    fraction = limit / needed[side] if needed[side] else 0.0
+    # Where the disk is what limits it, a part of the photos would fill the disk.
+    is_capped = limit == config.cache_gb * 1e9
+    if is_large and is_capped and fraction >= MIN_FRACTION:
+        kept = f"{fraction:.0%} of {counted(count, 'photo')} fit, are decoded once and kept"
+        return CacheChoice(True, side, _told(kept, side, limit))
     return CacheChoice(False, sides[0])
+
+
+def _told(kept: str, side: int, num_bytes: float) -> str:
+    return (
+        f"data.cache = true: {kept} with a shorter side of {side} pixels, "
+        f"about {bytes_size(int(num_bytes))} in the user's cache"
+    )
 
 
 def picture_cache(
@@ -106,12 +135,20 @@ def picture_cache(
     )
 
 
-def _sampled_sizes(index: DataIndex) -> list[Size]:
+def _sampled_sizes(index: DataIndex, poll: Callable[[], None]) -> list[Size]:
     count = len(index.names)
+    deadline = time.monotonic() + _SAMPLING_SECONDS
     sizes = []
     for sample_id in np.unique(np.linspace(0, count - 1, min(count, _NUM_SAMPLED)).astype(int)):
+        path = index.path_of(int(sample_id))
+        patience = min(_PHOTO_SECONDS, deadline - time.monotonic())
+        if patience <= 0.0:
+            break
+        # What comes is in the system's cache then: the decoder does not wait for it.
+        if reading_seconds(path, patience, poll, most_bytes=_HEADER_BYTES) is None:
+            continue
         try:
-            sizes.append(read_size(index.path_of(int(sample_id))))
+            sizes.append(read_size(path))
         except DecodeError:
             continue
     return sizes
@@ -120,14 +157,16 @@ def _sampled_sizes(index: DataIndex) -> list[Size]:
 def _limit(config: DataConfig, *, is_large: bool) -> float:
     """Return how many bytes of pictures may be kept."""
     limit = config.cache_gb * 1e9
-    present = next(each for each in (cache_folder(), *cache_folder().parents) if each.is_dir())
+    folder = cache_folder()
+    # Not `Path.is_dir`, which raises where a folder of somebody else's may not be looked into.
+    present = next(each for each in (folder, *folder.parents) if os.path.isdir(each))
     try:
         free = free_bytes(present)
-    except OSError:
+        if free is not None:
+            limit = min(limit, (free - SPARED_BYTES) * _DISK_FRACTION)
+        if not is_large:
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            limit = min(limit, memory * _MEMORY_FRACTION)
+    except (OSError, ValueError):  # the latter where a system does not tell its memory
         return 0.0
-    if free is not None:
-        limit = min(limit, (free - SPARED_BYTES) * _DISK_FRACTION)
-    if not is_large:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit = min(limit, memory * _MEMORY_FRACTION)
     return limit

@@ -42,7 +42,8 @@ def demo_root(name: str) -> Path:
             f"set data.root = '{close[0]}'",
         )
     root = user_cache() / DIGITS_FOLDER
-    if root.is_dir():
+    # Not `Path.is_dir`, which raises where the cache may not be looked into.
+    if os.path.isdir(root):
         return root
     digits = _load_digits()
     try:
@@ -78,7 +79,7 @@ def _write_whole(root: Path, digits: Any) -> None:
         os.rename(unfinished, root)
     except OSError:
         # Another process may have been faster; its folder is the same, and stands.
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

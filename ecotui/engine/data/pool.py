@@ -70,12 +70,20 @@ class _Worker:
     process: BaseProcess
     channel: Channel
     board: Board
+    board_descriptor: int | None
+    """Kept until the worker has answered: macOS may lose one that is closed on its way (Python's
+    issue 14669)."""
     inbox: Inbox = field(default_factory=Inbox)
     asked: set[int] = field(default_factory=set)
 
     @property
     def name(self) -> str:
         return f"loader worker {self.number} (process {self.process.pid})"
+
+    def close_descriptor(self) -> None:
+        if self.board_descriptor is not None:
+            os.close(self.board_descriptor)
+            self.board_descriptor = None
 
 
 class WorkerPool:
@@ -186,6 +194,7 @@ class WorkerPool:
             worker.channel.close()
             worker.inbox.close()
             worker.board.close()
+            worker.close_descriptor()
         self._workers = []
 
     def _asked(self, serial: int) -> _Worker | None:
@@ -202,6 +211,8 @@ class WorkerPool:
             for _, descriptor in records:
                 if descriptor is not None:
                     stack.callback(os.close, descriptor)
+            if records:
+                worker.close_descriptor()
             return [_answer(worker, *record) for record in records]
 
 
@@ -211,15 +222,13 @@ def _start(number: int, dataset: PhotoDataset, method: Literal["fork", "spawn"])
         undo.callback(ours.close)
         board, descriptor = Board.create()
         undo.callback(board.close)
-        try:
-            process = _process(method, (theirs, dataset, os.getpid()))
-            process.start()
-            undo.callback(process.kill)
-            Channel(ours, is_patient=True).send({}, descriptor)
-        finally:
-            os.close(descriptor)
+        undo.callback(os.close, descriptor)
+        process = _process(method, (theirs, dataset, os.getpid()))
+        process.start()
+        undo.callback(process.kill)
+        Channel(ours, is_patient=True).send({}, descriptor)
         undo.pop_all()
-    return _Worker(number, process, Channel(ours, is_patient=False), board)
+    return _Worker(number, process, Channel(ours, is_patient=False), board, descriptor)
 
 
 def _process(method: Literal["fork", "spawn"], arguments: tuple[object, ...]) -> BaseProcess:

@@ -7,7 +7,9 @@ a worker fills a file again once the engine has said that it has taken what was 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 
@@ -63,9 +65,21 @@ class Outbox:
 class Inbox:
     """The engine's end of the same worker's."""
 
+    _all: ClassVar[weakref.WeakSet[Inbox]] = weakref.WeakSet()
+
     def __init__(self) -> None:
         self._descriptors: dict[int, int] = {}
         self._emptied: list[int] = []
+        self._all.add(self)
+
+    @classmethod
+    def close_inherited(cls) -> None:
+        """Give back, in a forked worker, what the engine had open of other workers' files.
+
+        A file's memory is there for as long as anybody has it open.
+        """
+        for inbox in list(cls._all):
+            inbox.close()
 
     def take(
         self, number: int, descriptor: int | None, shape: Sequence[int], dtype: torch.dtype

@@ -81,6 +81,7 @@ def serve(end: socket.socket, dataset: PhotoDataset, engine_pid: int) -> None:
         engine_pid: Of the process that started this one.
     """
     prepare_worker(engine_pid)
+    Inbox.close_inherited()
     channel = Channel(end, is_patient=True)
     reader, outbox = Reader(dataset), Outbox()
     while True:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,3 +129,23 @@ def test_absent_scikit_learn_is_told(cache: Path, monkeypatch: pytest.MonkeyPatc
         demo_root("digits")
     assert caught.value.remedy == 'pip install "ecotui[demo]"'
     assert not cache.exists()
+
+
+def test_a_cache_that_may_not_be_looked_into_is_told(
+    cache: Path, few_digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_stat, real_mkdir = os.stat, os.mkdir
+
+    # As where HOME is somebody else's; root may look everywhere.
+    def forbid(real: Callable[..., Any]) -> Callable[..., Any]:
+        def look(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if str(path).startswith(str(cache)):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **kwargs)
+
+        return look
+
+    monkeypatch.setattr(os, "stat", forbid(real_stat))
+    monkeypatch.setattr(os, "mkdir", forbid(real_mkdir))
+    with pytest.raises(EnvironmentFaultError, match="Permission denied"):
+        demo_root("digits")

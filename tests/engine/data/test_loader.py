@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -82,6 +83,20 @@ def tell_settings(_: Image.Image) -> torch.Tensor:
     raise RuntimeError(
         f"{term == signal.SIG_DFL} {interrupt == signal.SIG_IGN} {torch.get_num_threads()}"
     )
+
+
+def memory_held() -> int:
+    """Return the bytes of the largest memory file that this process has open."""
+    held = 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # of the listing itself
+            if "memfd:" in os.readlink(f"/proc/self/fd/{name}"):
+                held = max(held, os.fstat(int(name)).st_size)
+    return held
+
+
+def tell_memory(_: Image.Image) -> torch.Tensor:
+    return torch.full((3, 1, 1), float(memory_held()))
 
 
 def stick(_: Image.Image) -> torch.Tensor:
@@ -331,6 +346,20 @@ class TestWorkers:
 
     @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the Linux kernel")
     @pytest.mark.timeout(60)
+    @pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's /proc")
+    def test_they_do_not_hold_the_memory_of_other_workers_batches(
+        self, index: DataIndex, transforms: Transforms
+    ) -> None:
+        trained = train_loader(index, transforms.train, workers=1)
+        next(trained.epoch(0))
+        assert memory_held() >= 4 * 3 * 8 * 8
+        validated = eval_loader(index, tell_memory, workers=1)
+        (told, *_) = validated
+        assert not told.failures
+        assert told.images_BCHW.max().item() <= 16  # its own board
+        validated.close()
+        trained.close()
+
     def test_even_stuck_ones_die_with_the_engine(self, index: DataIndex, tmp_path: Path) -> None:
         context = multiprocessing.get_context("fork")
         engine = context.Process(target=_train_stuck, args=(index, tmp_path / "pids"))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ import torch
 from PIL import Image
 
 from ecotui.config import AugmentConfig, DataConfig
-from ecotui.engine.data import picture_cache, room
-from ecotui.engine.data.cache_choice import choose_cache
+from ecotui.engine.data import arrival, cache_choice, picture_cache, room
+from ecotui.engine.data.cache_choice import cache_folder, choose_cache
 from ecotui.engine.data.dataset import PhotoDataset, Sample
 from ecotui.engine.data.decode import DecodeError
 from ecotui.engine.data.index import DataIndex, build_index
 from ecotui.engine.data.picture_cache import Picture, PictureCache, shrunk
+from ecotui.engine.data.room import SPARED_BYTES
 from ecotui.engine.data.sources import open_source
 from ecotui.engine.data.transforms import build_transforms
 from ecotui.engine.input_spec import InputSpec
@@ -405,8 +408,6 @@ def test_a_sample_is_a_function_of_its_key_whatever_becomes_of_the_cache(
 class TestChoice:
     @pytest.fixture(autouse=True)
     def _large_photos(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from ecotui.engine.data import cache_choice
-
         monkeypatch.setattr(cache_choice, "read_size", lambda _: (4000, 3000))
 
     def choose(self, index: DataIndex, epochs: int = 20, **settings: Any) -> tuple[bool, int]:
@@ -423,7 +424,101 @@ class TestChoice:
         assert self.choose(index, cache_gb=large) == (True, 448)
         assert self.choose(index, cache_gb=large * 0.99) == (True, 336)
         assert self.choose(index, cache_gb=small) == (True, 336)
-        assert self.choose(index, cache_gb=small * 0.99) == (False, 448)
+        assert self.choose(index, cache_gb=small * 0.19) == (False, 448)
+
+    def test_of_large_photos_a_part_is_kept_where_not_all_fit(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small = 8 * (448 * 336 * 3 + 64) / 1e9
+        assert self.choose(index, cache_gb=small * 0.5) == (True, 336)
+        config = DataConfig(root=str(index.root), cache_gb=small * 0.5)
+        note = choose_cache(config, index, image_size=224, epochs=20).note
+        assert "50% of 8 photos fit, are decoded once and kept" in note
+        free = SPARED_BYTES + int(small * 1e9)  # half of it for pictures: the disk is the limit
+        monkeypatch.setattr(cache_choice, "free_bytes", lambda _: free)
+        assert self.choose(index) == (False, 448)
+        monkeypatch.setattr(cache_choice, "free_bytes", lambda _: None)
+        monkeypatch.setattr(cache_choice, "read_size", lambda _: (512, 384))
+        assert self.choose(index, cache_gb=small * 0.5) == (False, 448)
+
+    def test_photos_that_do_not_come_are_not_waited_for(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        release, real, polls = threading.Event(), arrival.decode.open_regular, list[int]()
+
+        def open_regular(path: str | Path) -> int:
+            if os.fspath(path) != os.fspath(index.path_of(7)):
+                release.wait(30.0)
+            return real(path)
+
+        monkeypatch.setattr(arrival.decode, "open_regular", open_regular)
+        monkeypatch.setattr(cache_choice, "_PHOTO_SECONDS", 0.2)
+        config = DataConfig(root=str(index.root))
+
+        def chosen() -> bool:
+            return choose_cache(
+                config, index, lambda: polls.append(1), image_size=224, epochs=20
+            ).is_on
+
+        try:
+            started = time.monotonic()
+            assert chosen()  # by the one that came
+            monkeypatch.setattr(cache_choice, "_SAMPLING_SECONDS", 0.5)
+            assert not chosen()
+            assert time.monotonic() - started < 10.0
+        finally:
+            release.set()
+        assert len(polls) >= 7
+
+    def test_a_request_is_heard_while_photos_are_waited_for(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        release, real = threading.Event(), arrival.decode.open_regular
+
+        def open_regular(path: str | Path) -> int:
+            release.wait(30.0)
+            return real(path)
+
+        def stop() -> None:
+            raise InterruptedError
+
+        monkeypatch.setattr(arrival.decode, "open_regular", open_regular)
+        config = DataConfig(root=str(index.root))
+        try:
+            with pytest.raises(InterruptedError):
+                choose_cache(config, index, stop, image_size=224, epochs=20)
+        finally:
+            release.set()
+
+    def test_a_cache_that_may_not_be_looked_into_is_gone_without(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As in a container with somebody else's HOME; root may look everywhere.
+        forbidden, real = cache_folder().parent, os.stat
+
+        def stat(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+            if str(path).startswith(str(forbidden)):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **kwargs)
+
+        def statvfs(path: Any) -> Any:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(os, "stat", stat)
+        assert self.choose(index) == (True, 448)
+        monkeypatch.setattr(cache_choice, "free_bytes", statvfs)
+        assert self.choose(index) == (False, 448)
+
+    def test_where_a_system_does_not_tell_its_memory_growing_photos_are_not_kept(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def sysconf(name: str) -> int:
+            raise ValueError(f"unrecognized configuration name {name}")
+
+        monkeypatch.setattr(os, "sysconf", sysconf)
+        assert self.choose(index)[0]
+        monkeypatch.setattr(cache_choice, "read_size", lambda _: (512, 384))
+        assert not self.choose(index)[0]
 
     def test_what_is_asked_for_is_done(self, index: DataIndex) -> None:
         assert self.choose(index, cache=False) == (False, 448)
@@ -433,8 +528,6 @@ class TestChoice:
     def test_it_does_not_pay_for_few_epochs_or_small_photos(
         self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from ecotui.engine.data import cache_choice
-
         assert self.choose(index, epochs=2) == (False, 448)
         monkeypatch.setattr(cache_choice, "read_size", lambda _: (255, 255))
         assert self.choose(index) == (False, 448)
@@ -442,8 +535,6 @@ class TestChoice:
     def test_photos_that_grow_are_kept_only_where_memory_holds_them(
         self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from ecotui.engine.data import cache_choice
-
         monkeypatch.setattr(cache_choice, "_MEMORY_FRACTION", 1e-9)
         assert self.choose(index)[0]
         monkeypatch.setattr(cache_choice, "read_size", lambda _: (512, 384))
