@@ -1,8 +1,9 @@
 """Decoded pictures in the user's cache, shared by workers and runs.
 
 A file a picture: a header, and its uint8 RGB pixels, which are mapped, not read. A picture is a
-function of its file, of the side and of the decoders' releases alone: whether it was there or is
-made now does not show in the pixels, so the cache may be lost, or full, at any moment.
+function of its file's content, of the side and of the decoders' releases alone: whether it was
+there or is made now does not show in the pixels, so the cache may be lost, or full, at any moment;
+copies of a photo share one, and a data set that is moved finds its own.
 
 A picture appears under its name when it is whole. After a power cut its name may be there without
 its content: its checksum is compared when a process looks at it for the first time.
@@ -26,13 +27,13 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from ecotui.disk import FILE_MODE, FOLDER_MODE, NEW_FILE_FLAGS, closing, write_all
-from ecotui.engine.data.decode import open_regular
+from ecotui.engine.data import content
 from ecotui.engine.data.framing import Size
 from ecotui.engine.data.pixels import Pixels, resized
 from ecotui.engine.data.room import Room
 from ecotui.engine.data.sources import Source, open_source
 
-_FORMAT = b"ecotui picture 1"
+_FORMAT = b"ecotui picture 2"
 _HEADER = struct.Struct("<16s16sIIIIIII")
 """Format, key, stored width and height, the photo's width and height, bytes of the pixels, their
 checksum; last the checksum of all before it."""
@@ -102,40 +103,36 @@ class PictureCache:
         Raises:
             DecodeError: Whatever is wrong with the file.
         """
-        key = self._key_of(path)
-        place = self._place_of(key)
-        kept = self._load(sample_id, key, place)
-        if kept is not None:
+        identity = content.identity_of(path)
+        digest = content.noted(self._folder, identity)
+        is_noted = digest is not None
+        digest = digest or content.digest_of(path)
+        key = self._key_of(digest)
+        place = content.place_of(self._folder, key)
+        kept = self._load(sample_id, key, place, identity)
+        if kept is not None and (is_noted or self._noted(path, identity, digest)):
             return kept
         source = open_source(path, max_pixels=self._max_pixels)
         if _smaller(source.size, self._side)[2] > MAX_PICTURE_BYTES:
             return source
         picture = shrunk(source, self._side)
-        # A file that was written to meanwhile is not what the key says.
-        if self._key_of(path) == key:
+        if self._noted(path, identity, digest):
             self._store(key, place, picture)
         return picture
 
-    def _key_of(self, path: Path) -> bytes:
-        """Return what a picture depends on, in 16 bytes.
-
-        The file is opened: one that may not be read any more is not served from the cache.
-        """
-        descriptor = open_regular(path)
-        try:
-            status = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        identity = (status.st_size, status.st_mtime_ns, status.st_ino, self._side, self._max_pixels)
-        said = f"{identity} {self._decoders} ".encode() + os.fsencode(os.path.abspath(path))
+    def _key_of(self, digest: bytes) -> bytes:
+        """Return what a picture depends on, in 16 bytes."""
+        said = f"{self._side} {self._max_pixels} {self._decoders} ".encode() + digest
         return hashlib.blake2b(said, digest_size=16).digest()
 
-    def _place_of(self, key: bytes) -> str:
-        # As a string: a path is looked at for each photo, and takes longer to make than to open.
-        name = key.hex()
-        return os.path.join(self._folder, name[:2], name[2:])
+    def _noted(self, path: Path, identity: bytes, digest: bytes) -> bool:
+        """Note what a file holds; not of one that was written to meanwhile, which is said."""
+        is_same = content.identity_of(path) == identity
+        if is_same and content.noted(self._folder, identity) != digest:
+            content.note(self._folder, identity, digest)
+        return is_same
 
-    def _load(self, sample_id: int, key: bytes, place: str) -> Picture | None:
+    def _load(self, sample_id: int, key: bytes, place: str, identity: bytes) -> Picture | None:
         """Return a picture that is there and whole; None otherwise."""
         try:
             descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -146,36 +143,37 @@ class PictureCache:
             if size <= _OFFSET:
                 return None
             # Never written: as a private copy its pixels pass where they must be writable.
-            content = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+            record = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
         except (OSError, ValueError):
             return None
         finally:
             os.close(descriptor)
-        picture = self._parsed(sample_id, key, content)
+        picture = self._parsed(sample_id, key, record)
         if picture is None:
             return None
-        self._note_use(sample_id, key, place)
+        self._note_use(sample_id, key, place, identity)
         return picture
 
-    def _parsed(self, sample_id: int, key: bytes, content: mmap.mmap) -> Picture | None:
-        header = content[: _HEADER.size]
+    def _parsed(self, sample_id: int, key: bytes, record: mmap.mmap) -> Picture | None:
+        header = record[: _HEADER.size]
         form, own, width, height, *rest = _HEADER.unpack(header)
         full_width, full_height, num_bytes, checksum, header_checksum = rest
         is_ours = form == _FORMAT and own == key
         if not is_ours or zlib.crc32(header[:-4]) != header_checksum:
             return None
-        if num_bytes != width * height * 3 or len(content) != _OFFSET + num_bytes:
+        if num_bytes != width * height * 3 or len(record) != _OFFSET + num_bytes:
             return None
-        flat = np.frombuffer(content, dtype=np.uint8, offset=_OFFSET)
+        flat = np.frombuffer(record, dtype=np.uint8, offset=_OFFSET)
         if self._known[sample_id] != _short(key) and _checksum(flat) != checksum:
             return None
         return Picture(flat.reshape(height, width, 3), (full_width, full_height))
 
-    def _note_use(self, sample_id: int, key: bytes, place: str) -> None:
+    def _note_use(self, sample_id: int, key: bytes, place: str, identity: bytes) -> None:
         if self._known[sample_id] != _short(key):
             self._known[sample_id] = _short(key)
             with contextlib.suppress(OSError):  # it has been removed meanwhile
                 os.utime(place)
+            content.note_use(self._folder, identity)
 
     def _store(self, key: bytes, place: str, picture: Picture) -> None:
         """Keep a picture where there is room; a disk that cannot be written is no fault here."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterator
@@ -112,7 +113,10 @@ class Room:
         return total
 
     def _files(self) -> Iterator[tuple[float, int, str]]:
-        """Go through time of use, size and path of every file; stale ones are removed."""
+        """Go through time of use, size and path of every file; stale ones are removed.
+
+        Links take no room of their own, and go with the files of their age.
+        """
         stale = time.time() - _STALE_SECONDS
         for folder in list(os.scandir(self._folder)):
             if not folder.is_dir(follow_symlinks=False):
@@ -124,7 +128,8 @@ class Room:
                         if entry.name.startswith(self.TEMPORARY) and status.st_mtime < stale:
                             os.unlink(entry.path)
                             continue
-                        yield status.st_mtime, status.st_size, entry.path
+                        size = 0 if stat.S_ISLNK(status.st_mode) else status.st_size
+                        yield status.st_mtime, size, entry.path
 
     def _disk_has(self, num_bytes: int) -> bool:
         free = free_bytes(self._folder)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ecotui.config import AugmentConfig, DataConfig
-from ecotui.engine.data import arrival, cache_choice, picture_cache, room
+from ecotui.engine.data import arrival, cache_choice, content, picture_cache, room
 from ecotui.engine.data.cache_choice import cache_folder, choose_cache
 from ecotui.engine.data.dataset import PhotoDataset, Sample
 from ecotui.engine.data.decode import DecodeError
@@ -75,7 +75,12 @@ def pixels_of(source: Any) -> bytes:
 
 
 def records(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("??/*") if not path.name.startswith("."))
+    found = (path for path in folder.glob("??/*") if not path.name.startswith("."))
+    return sorted(path for path in found if not path.is_symlink())
+
+
+def notes(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("??/*") if path.is_symlink())
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -207,6 +212,109 @@ class TestKeeping:
         shutil.rmtree(folder)
         folder.write_text("a file")
         assert fill(cache_in(folder), photos) == want
+
+
+class TestContent:
+    def test_a_data_set_that_is_moved_or_copied_finds_its_pictures(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        want = fill(cache_in(folder), photos)
+        copied = Path(shutil.copytree(photos, photos.with_name("copied")))
+        moved = photos.rename(photos.with_name("moved"))
+        opened = counting(monkeypatch)
+        for place in (copied, moved):
+            assert fill(cache_in(folder), place) == want
+        assert opened == []
+        assert len(records(folder)) == 8
+        assert len(notes(folder)) == 24
+
+    def test_copies_of_a_photo_share_a_picture(self, photos: Path, folder: Path) -> None:
+        first, second, *_ = all_of(photos)
+        shutil.copy(first, second)
+        fill(cache_in(folder), photos)
+        assert len(records(folder)) == 7
+
+    def test_a_file_written_anew_under_its_old_time_and_size_is_noticed(
+        self, photos: Path, folder: Path
+    ) -> None:
+        one, other = all_of(photos)[:2]
+        size = max(path.stat().st_size for path in (one, other))
+        for path in (one, other):  # what follows the end of a JPEG is not looked at
+            path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+        cache = cache_in(folder)
+        before = fill(cache, photos)
+        times = one.stat().st_mtime_ns
+        one.write_bytes(other.read_bytes())
+        os.utime(one, ns=(times, times))
+        after = fill(cache, photos)
+        assert after[0] == before[1] != before[0]
+
+    def test_a_file_is_read_once_for_as_long_as_it_stays(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[Path] = []
+        real = content.digest_of
+        monkeypatch.setattr(content, "digest_of", lambda path: [read.append(path), real(path)][1])
+        want = fill(cache_in(folder), photos)
+        assert read == all_of(photos)
+        assert fill(cache_in(folder), photos) == want
+        assert len(read) == 8
+        os.utime(all_of(photos)[2])
+        assert fill(cache_in(folder), photos) == want
+        assert read[8:] == [all_of(photos)[2]]
+
+    @pytest.mark.parametrize("damage", ["gone", "garbage", "short"])
+    def test_without_its_note_a_picture_is_found_all_the_same(
+        self, photos: Path, folder: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        want = fill(cache_in(folder), photos)
+        for note in notes(folder):
+            note.unlink()
+            if damage != "gone":
+                note.symlink_to({"garbage": "../../etc/passwd", "short": "ab"}[damage])
+        opened = counting(monkeypatch)
+        assert fill(cache_in(folder), photos) == want
+        assert opened == []
+        assert all(len(os.readlink(note)) == 32 for note in notes(folder))
+
+    def test_where_there_are_no_links_it_works_without_notes(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "symlink", refuse)
+        want = fill(cache_in(folder), photos)
+        opened = counting(monkeypatch)
+        assert fill(cache_in(folder), photos) == want
+        assert (opened, notes(folder), len(records(folder))) == ([], [], 8)
+
+    def test_a_note_goes_when_it_is_old_and_stays_young_while_it_is_used(
+        self, photos: Path, folder: Path
+    ) -> None:
+        fill(cache_in(folder), photos)
+        for path in (*records(folder), *notes(folder)):
+            os.utime(path, (1e6, 1e6), follow_symlinks=False)
+        cache = cache_in(folder, cap_bytes=9 * RECORD_BYTES)
+        for number, path in enumerate(all_of(photos)[:3]):
+            cache.open(number, path)
+        for number in range(4):
+            photo_like(160, 120, 60 + number).save(photos / "cat" / f"new{number}.jpg", quality=90)
+            cache.open(3 + number, photos / "cat" / f"new{number}.jpg")
+        ages = [path.lstat().st_mtime for path in notes(folder)]
+        assert sum(age > 1e6 for age in ages) == 7
+        assert len(ages) < 12
+        assert sum(path.stat().st_size for path in records(folder)) <= 9 * RECORD_BYTES
+
+    def test_a_file_that_fails_midway_is_told(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "read", broken)
+        with pytest.raises(DecodeError, match="cannot be read: Input/output error"):
+            cache_in(folder).open(0, all_of(photos)[0])
 
 
 class TestTornRecords:
