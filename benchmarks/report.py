@@ -322,6 +322,13 @@ PROMISES: tuple[Promise, ...] = (
     ),
     Promise("a reader's state after a month against a day", "scale", 1.2, at("state_growth")),
     Promise(
+        "the log of a month without trouble, MB",
+        "scale",
+        250.0,
+        lambda found: found["log_bytes"] / 1e6,
+        form=".0f",
+    ),
+    Promise(
         "an event of a log, decoded and folded, microseconds",
         "fold",
         None,

@@ -260,7 +260,11 @@ class EpochStarted(Event):
 
 
 class StepsTaken(Event):
-    """Optimizer steps since the last such event; at most twice a second, and at epoch end."""
+    """Optimizer steps since the last such event.
+
+    Stated at most twice a second, more rarely where a run is old (every ten seconds after two
+    days), and at an epoch's end.
+    """
 
     kind: Literal["steps_taken"] = "steps_taken"
     epoch: int

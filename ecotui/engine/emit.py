@@ -14,7 +14,14 @@ from ecotui.events import Event, StageAdvanced, StageFinished, StageStarted
 Emit = Callable[[Event], None]
 
 EVENT_INTERVAL_SECONDS = 0.5
-"""Progress is stated at most this often: two a second keep a day's log at some 20 MB."""
+"""Progress is stated at most this often."""
+
+OLD_INTERVAL_SECONDS = 10.0
+"""The same of a run that is days old, whose log would grow by as much every day for ever."""
+
+INTERVALS_AN_AGE = 14_400
+"""By which share of its age a run's progress is stated: every half second for two hours, every two
+seconds after eight, every ten after forty."""
 
 
 class Throttle:
@@ -23,21 +30,26 @@ class Throttle:
     Args:
         interval_seconds: Shortest time between two yeses.
         clock: Monotonic seconds.
+        old_interval_seconds: What the interval grows to with the throttle's age; None: it stays.
     """
 
     def __init__(
         self,
         interval_seconds: float = EVENT_INTERVAL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        old_interval_seconds: float | None = None,
     ) -> None:
         self._interval_seconds = interval_seconds
+        self._most_seconds = old_interval_seconds or interval_seconds
         self._clock = clock
+        self._began = clock()
         self._last = float("-inf")
 
     def is_due(self) -> bool:
         """Say whether the interval has passed, and start the next one if so."""
         now = self._clock()
-        if now - self._last < self._interval_seconds:
+        aged = min((now - self._began) / INTERVALS_AN_AGE, self._most_seconds)
+        if now - self._last < max(self._interval_seconds, aged):
             return False
         self._last = now
         return True

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ecotui.engine.assembly import Parts
 from ecotui.engine.data.loader import Failure
 from ecotui.engine.data.supervision import Rebuilt
-from ecotui.engine.emit import Emit, Throttle
+from ecotui.engine.emit import OLD_INTERVAL_SECONDS, Emit, Throttle
 from ecotui.engine.evaluate import Evaluation, as_json, shown_classes
 from ecotui.engine.meter import Meter
 from ecotui.engine.optim import learning_rate
@@ -45,7 +45,7 @@ class Reporter:
         self._loop = loop
         self._emit = emit
         self._records = Records(emit)
-        self._throttle = Throttle()
+        self._throttle = Throttle(old_interval_seconds=OLD_INTERVAL_SECONDS)
         self._epoch_started = time.monotonic()
         self._epoch_images = 0
         self.meter = Meter()
@@ -85,7 +85,7 @@ class Reporter:
         )
 
     def is_due(self) -> bool:
-        """Say whether steps may be stated again: at most twice a second."""
+        """Say whether steps may be stated again: twice a second at most, more rarely with age."""
         return self._throttle.is_due()
 
     def state_steps(self) -> None:

@@ -19,7 +19,7 @@ from ecotui.config import RunConfig
 from ecotui.engine.alarms import Alarms
 from ecotui.engine.background import lower_priority
 from ecotui.engine.control import Control
-from ecotui.engine.emit import Emit
+from ecotui.engine.emit import Emit, Throttle
 from ecotui.engine.guards import machine, memory, pace, stall, storage
 from ecotui.engine.guards.machine import CardReading
 from ecotui.engine.guards.memory import MemoryReading
@@ -57,6 +57,9 @@ BEST_SHARE = 4 / 3
 """Of a checkpoint's size: with it, the best model is saved, its weights alone."""
 SLOW_SAVES = 2.0
 """A save may take so many times as long as the longest one so far."""
+OLD_INTERVAL_SECONDS = 30.0
+"""Between two measurements that are stated, of a run that is days old; all of them are judged."""
+
 FROZEN_SECONDS = 60.0
 """Beyond the interval: a watch that cannot run for so long, as native code holds Python up,
 leaves the stacks to a timer that needs no Python."""
@@ -111,6 +114,7 @@ class Watch:
         self._used: deque[int] = deque(maxlen=memory.NUM_LOOKS)
         self._engine: deque[tuple[float, float]] = deque(maxlen=MAX_POINTS)
         self._taken: deque[tuple[float, float]] = deque(maxlen=MAX_POINTS)
+        self._throttle = Throttle(0.0, clock, OLD_INTERVAL_SECONDS)
         self._first_ecc: int | None = None
         self._slowed = self._warm = self._num_card_looks = 0
         self._stopped = threading.Event()
@@ -155,7 +159,8 @@ class Watch:
         gauge = self._gauges.look()
         self._cpu_fraction = gauge.cpu_fraction
         card = None if self._card is None else self._card.gauge
-        if self._is_training and not self._is_paused:
+        is_stated = self._is_training and not self._is_paused
+        if is_stated and self._throttle.is_due():
             self._emit(_measured(gauge, card, self._control.progress.step))
         self._judge_stall()
         self._judge_memory(gauge)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ecotui.disk import free_bytes
 
 RECORDS_BYTES = 50_000_000
-"""Events, metrics, evaluations and logs of a long run: two events a second are 20 MB a day."""
+"""Events, metrics, evaluations and logs of a run of a week (`benchmarks/scale.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ecotui.config import AugmentConfig, DataConfig
-from ecotui.engine.data import arrival, cache_choice, content, picture_cache, room
+from ecotui.engine.data import cache_choice, content, decode, picture_cache, room
 from ecotui.engine.data.cache_choice import cache_folder, choose_cache
 from ecotui.engine.data.dataset import PhotoDataset, Sample
 from ecotui.engine.data.decode import DecodeError
@@ -254,7 +254,12 @@ class TestContent:
     ) -> None:
         read: list[Path] = []
         real = content.digest_of
-        monkeypatch.setattr(content, "digest_of", lambda path: [read.append(path), real(path)][1])
+
+        def watched(path: Path) -> bytes:
+            read.append(path)
+            return real(path)
+
+        monkeypatch.setattr(content, "digest_of", watched)
         want = fill(cache_in(folder), photos)
         assert read == all_of(photos)
         assert fill(cache_in(folder), photos) == want
@@ -552,14 +557,14 @@ class TestChoice:
     def test_photos_that_do_not_come_are_not_waited_for(
         self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        release, real, polls = threading.Event(), arrival.decode.open_regular, list[int]()
+        release, real, polls = threading.Event(), decode.open_regular, list[int]()
 
         def open_regular(path: str | Path) -> int:
             if os.fspath(path) != os.fspath(index.path_of(7)):
                 release.wait(30.0)
             return real(path)
 
-        monkeypatch.setattr(arrival.decode, "open_regular", open_regular)
+        monkeypatch.setattr(decode, "open_regular", open_regular)
         monkeypatch.setattr(cache_choice, "_PHOTO_SECONDS", 0.2)
         config = DataConfig(root=str(index.root))
 
@@ -581,7 +586,7 @@ class TestChoice:
     def test_a_request_is_heard_while_photos_are_waited_for(
         self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        release, real = threading.Event(), arrival.decode.open_regular
+        release, real = threading.Event(), decode.open_regular
 
         def open_regular(path: str | Path) -> int:
             release.wait(30.0)
@@ -590,7 +595,7 @@ class TestChoice:
         def stop() -> None:
             raise InterruptedError
 
-        monkeypatch.setattr(arrival.decode, "open_regular", open_regular)
+        monkeypatch.setattr(decode, "open_regular", open_regular)
         config = DataConfig(root=str(index.root))
         try:
             with pytest.raises(InterruptedError):
