@@ -18,6 +18,7 @@ The loop in pseudocode, each event at its place:
             EpochStarted
             for each step:
                 StepsTaken                  all steps since the last one; at most 2 a second
+                FirstStepTaken              once: what the time before it went into
                 SampleSetAside              a file that could not be read, by name
                 GuardTripped, GuardRecovered
                 IncidentRecorded            a fault was looked into
@@ -99,12 +100,14 @@ from ecotui.turns import (
     CheckpointVerified,
     ConfigChanged,
     Exactness,
+    FirstStepTaken,
     LoaderRebuilt,
     RunContinued,
     RunPaused,
     RunResumed,
     SavingFailed,
     SavingRestored,
+    TimedPart,
 )
 
 # What the lower modules hold belongs to this vocabulary: it is imported from here, except what
@@ -125,6 +128,7 @@ __all__ = [
     "Event",
     "Exactness",
     "ExportWritten",
+    "FirstStepTaken",
     "GuardAction",
     "GuardRecovered",
     "GuardTripped",
@@ -149,6 +153,7 @@ __all__ = [
     "SavingRestored",
     "Severity",
     "SplitName",
+    "TimedPart",
     "ValidationFinished",
     "Verdict",
     "WeightsImported",
@@ -335,6 +340,7 @@ AnyEvent = Annotated[
     | Foresight
     | EpochStarted
     | StepsTaken
+    | FirstStepTaken
     | SampleSetAside
     | GuardTripped
     | GuardRecovered

@@ -18,6 +18,7 @@ from ecotui.events import (
     ConfigChanged,
     EngineStarted,
     EpochFinished,
+    FirstStepTaken,
     GuardRecovered,
     GuardTripped,
     HealthAlerted,
@@ -128,6 +129,9 @@ def _turn(event: AnyEvent) -> list[str]:
             ]
         case SavingRestored():
             return [f"saving again at step {event.step}"]
+        case FirstStepTaken():
+            parts = ", ".join(f"{part.name} {part.seconds:.1f} s" for part in event.parts)
+            return [f"the first step was done after {event.seconds:.1f} s: {parts}"]
         case CheckpointVerified(ok=False):
             return [f"critical: checkpoint {event.path} cannot be relied on: {event.what}"]
         case _:

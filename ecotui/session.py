@@ -93,6 +93,7 @@ def launch(
     """
     argv = list(engine_argv or ENGINE_ARGV)
     argv += [str(run.path), *(["--owner-pid", str(os.getpid())] if owned else [])]
+    argv += ["--asked-at", repr(time.time())]
     argv += [] if ends_at is None else ["--ends-at", repr(ends_at)]
     argv += [word for setting in settings for word in ("--set", setting)]
     history_bytes = whole_bytes(run.events)

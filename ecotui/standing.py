@@ -9,6 +9,7 @@ from ecotui.events import (
     CheckpointDropped,
     CheckpointVerified,
     ConfigChanged,
+    FirstStepTaken,
     GuardRecovered,
     GuardTripped,
     HealthAlerted,
@@ -23,14 +24,16 @@ from ecotui.healing import IncidentRecorded, RunRolledBack
 
 MAX_CHANGES = 64
 MAX_VERIFIED = 64
+MAX_PARTS = 32
+
+PlainTurn = CheckpointVerified | FirstStepTaken | RunContinued | RunPaused
+"""What changes nothing else of a run."""
 
 Turn = (
-    CheckpointDropped
-    | CheckpointVerified
+    PlainTurn
+    | CheckpointDropped
     | ConfigChanged
     | LoaderRebuilt
-    | RunContinued
-    | RunPaused
     | RunResumed
     | SavingFailed
     | SavingRestored
@@ -61,6 +64,7 @@ class Standing:
         changes: Of its settings, oldest first, at most 64.
         verified: Checkpoints that were read back and are sound, at most 64.
         rebuilt: The last time its loader was started anew, or None.
+        first_step: How this attempt came to its first step, in at most 32 parts, or None.
     """
 
     paused: RunPaused | None = None
@@ -69,6 +73,7 @@ class Standing:
     changes: tuple[ConfigChanged, ...] = ()
     verified: tuple[str, ...] = ()
     rebuilt: LoaderRebuilt | None = None
+    first_step: FirstStepTaken | None = None
 
     def anew(self) -> Standing:
         """Return what is left when a later attempt begins: the changes and what was verified."""
@@ -92,6 +97,9 @@ def turned(standing: Standing, turn: Turn) -> Standing:
             return replace(standing, changes=(*standing.changes, turn)[-MAX_CHANGES:])
         case LoaderRebuilt():
             return replace(standing, rebuilt=turn)
+        case FirstStepTaken():
+            first = turn.model_copy(update={"parts": turn.parts[:MAX_PARTS]})
+            return replace(standing, first_step=first)
         case CheckpointVerified() | CheckpointDropped():
             others = tuple(path for path in standing.verified if path != turn.path)
             if isinstance(turn, CheckpointVerified) and turn.ok:

@@ -14,7 +14,6 @@ from ecotui.events import (
     BestCheckpointChanged,
     CheckpointDropped,
     CheckpointSaved,
-    CheckpointVerified,
     CheckReported,
     CommandAnswered,
     ConfigChanged,
@@ -31,10 +30,8 @@ from ecotui.events import (
     Heartbeat,
     LoaderRebuilt,
     LogWritten,
-    RunContinued,
     RunFailed,
     RunFinished,
-    RunPaused,
     RunResumed,
     RunStarted,
     RunStopped,
@@ -57,7 +54,7 @@ from ecotui.plans import Foresight
 from ecotui.repair_log import Repairing, repaired
 from ecotui.run_state import Ending, Phase, RunState, overwritten, replace
 from ecotui.stages import StageProgress, advanced, closed
-from ecotui.standing import Alert, turned
+from ecotui.standing import Alert, PlainTurn, turned
 from ecotui.upkeep import kept_up
 
 __all__ = ["Alert", "Ending", "Phase", "RunState", "StageProgress", "fold"]
@@ -192,7 +189,7 @@ def _dropped(state: RunState, event: CheckpointDropped) -> RunState:
     return replace(state, checkpoints=left, standing=turned(state.standing, event))
 
 
-def _turned(state: RunState, event: RunPaused | RunContinued | CheckpointVerified) -> RunState:
+def _turned(state: RunState, event: PlainTurn) -> RunState:
     return replace(state, standing=turned(state.standing, event))
 
 
@@ -376,7 +373,7 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any], RunState]] = {
     RunRolledBack: _rolled_back,
     MachineMeasured: _measured,
     RunResumed: _resumed,
-    **dict.fromkeys((RunPaused, RunContinued, CheckpointVerified), _turned),
+    **dict.fromkeys(get_args(PlainTurn), _turned),
     ConfigChanged: _changed,
     LoaderRebuilt: _reloaded,
     ValidationFinished: _validated,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ecotui.envelope import Event
+from ecotui.envelope import Event, Record
 
 Exactness = Literal["E2", "E1", "E0"]
 """How exact a continuation is. `E2`: bit-equal to a run never interrupted. `E1`: the same samples
@@ -63,6 +63,28 @@ class ConfigChanged(Event):
     step: int
     why: str
     """Who or what changed it: a command, the flags of a resumption, an engine out of memory."""
+
+
+class TimedPart(Record):
+    """A part of a wait.
+
+    Attributes:
+        name: What was done, in words.
+        seconds: How long it took.
+    """
+
+    name: str
+    seconds: float
+
+
+class FirstStepTaken(Event):
+    """The first step of this attempt is done; what the time before it went into."""
+
+    kind: Literal["first_step_taken"] = "first_step_taken"
+    seconds: float
+    """Since the attempt was asked for."""
+    parts: tuple[TimedPart, ...]
+    """In order of their beginning; together all of it."""
 
 
 class CheckpointSaved(Event):

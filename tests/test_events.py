@@ -19,6 +19,7 @@ from ecotui.events import (
     EngineLost,
     Event,
     RepairStep,
+    TimedPart,
     ValidationFinished,
     event_adapter,
 )
@@ -44,6 +45,8 @@ def a_value(annotation: object) -> object:
         return ClassScore(name="a", precision=0.1, recall=0.2, f1=0.3, support=4)
     if annotation is AuditExample:
         return AuditExample(path="größe.jpg", label="a", split="val", other="b.jpg")
+    if annotation is TimedPart:
+        return TimedPart(name="größe", seconds=0.5)
     if annotation is RepairStep:
         return RepairStep(argv=("pip", "install"), why="größe", checks=("numpy_torch",))
     return samples[annotation]

@@ -321,6 +321,8 @@ def test_a_time_limit_reaches_the_engine_as_an_end(
     argv = json.loads((run.path / "argv.json").read_text())
     ends_at = float(argv[argv.index("--ends-at") + 1])
     assert ends_at - run.config.stat().st_mtime == pytest.approx(3_600.0, abs=30.0)
+    asked_at = float(argv[argv.index("--asked-at") + 1])
+    assert asked_at == pytest.approx(ends_at - 3_600.0, abs=30.0)
 
 
 @pytest.mark.parametrize("name", ["batch_size", "learning_rate"])

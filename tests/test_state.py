@@ -29,6 +29,7 @@ from ecotui.events import (
     StageFinished,
     StageStarted,
     StepsTaken,
+    TimedPart,
     ValidationFinished,
     event_adapter,
 )
@@ -62,6 +63,9 @@ def _value_of(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation == tuple[RepairStep, ...]:
         step = RepairStep(argv=("pip",), why="a", checks=("b",))
         return st.integers(0, 20).map(lambda count: (step,) * count)
+    if annotation == tuple[TimedPart, ...]:
+        part = TimedPart(name="a", seconds=0.5)
+        return st.integers(0, 150).map(lambda count: (part,) * count)
     if annotation == tuple[AuditExample, ...]:
         example = AuditExample(path="a")
         return st.integers(0, 150).map(lambda count: (example,) * count)

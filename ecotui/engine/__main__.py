@@ -1,7 +1,7 @@
 """The child's door: lock, signals, first event; only then the heavy imports.
 
-`python -m ecotui.engine RUN_DIR [--owner-pid PID] [--ends-at UNIX] [--set KEY=VALUE]...`; or
-`--spare`: the arguments come later, and libraries are loaded meanwhile.
+`python -m ecotui.engine RUN_DIR [--owner-pid PID] [--asked-at UNIX] [--ends-at UNIX]
+[--set KEY=VALUE]...`; or `--spare`: the arguments come later, and libraries are loaded meanwhile.
 Its output goes to `engine.log`; what it has to say to people goes into `events.jsonl`.
 """
 
@@ -20,6 +20,7 @@ from ecotui import __version__, lock
 from ecotui.engine.awake import kept_awake
 from ecotui.engine.control import Control, Progress, StopFlag
 from ecotui.engine.deadline import Deadline, end_time
+from ecotui.engine.opening import Opening
 from ecotui.engine.raw_log import forgive_full_disks
 from ecotui.engine.signals import catch_signals, settle, stops_asked
 from ecotui.errors import ExitCode
@@ -67,8 +68,10 @@ def main() -> int:
     control = Control(run.commands, offset, writer, flag, arguments.owner_pid, deadline=deadline)
     _start_heartbeat(writer, control.progress)
 
+    opening = Opening(writer, arguments.asked_at)
+
     def state(event: Event) -> None:
-        writer(event)
+        opening(event)
         settle(flag, event)
 
     try:
@@ -85,6 +88,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ecotui.engine")
     parser.add_argument("run_dir")
     parser.add_argument("--owner-pid", type=int, default=None)
+    parser.add_argument("--asked-at", type=float, default=None, metavar="UNIX_SECONDS")
     parser.add_argument("--ends-at", type=float, default=None, metavar="UNIX_SECONDS")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     return parser.parse_args()

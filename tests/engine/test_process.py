@@ -21,7 +21,7 @@ from ecotui.config import RunConfig
 from ecotui.config_file import to_toml
 from ecotui.engine import checkpoint
 from ecotui.errors import ExitCode
-from ecotui.events import AnyEvent
+from ecotui.events import AnyEvent, FirstStepTaken
 from ecotui.jobs import TrainJob
 from ecotui.paths import RunDir
 from ecotui.stream import Tail
@@ -83,8 +83,16 @@ def wait_for(run: RunDir, kind: str) -> list[AnyEvent]:
 
 
 def test_a_signal_saves_and_stops_and_a_hang_up_is_nothing(run: RunDir, start: Start) -> None:
-    engine = start()
-    wait_for(run, "steps_taken")
+    asked_at = time.time()
+    engine = start("--asked-at", repr(asked_at))
+    (first,) = [
+        each for each in wait_for(run, "first_step_taken") if isinstance(each, FirstStepTaken)
+    ]
+    assert first.parts[0].name == "starting the engine"
+    assert {"setting up", "the first batch"} <= {part.name for part in first.parts}
+    assert all(part.seconds >= 0.0 for part in first.parts)
+    assert first.seconds == pytest.approx(first.at - asked_at, abs=0.5)
+    assert first.seconds == pytest.approx(sum(part.seconds for part in first.parts))
     holder = lock.read_holder(run.lock)
     assert holder is not None
     assert holder.pid == engine.pid
