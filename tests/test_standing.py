@@ -101,7 +101,9 @@ def test_a_resumption_tells_what_is_other_than_before_line_by_line() -> None:
 def test_the_wait_for_the_first_step_is_told_by_part_and_kept_until_the_next_attempt() -> None:
     parts = (TimedPart(name="diagnose", seconds=3.04), TimedPart(name="[b]model", seconds=0.4))
     event = FirstStepTaken(seconds=3.44, parts=parts)
-    assert remarks(event) == ["the first step was done after 3.4 s: diagnose 3.0 s, [b]model 0.4 s"]
+    assert remarks(event, RunState()) == [
+        "the first step was done after 3.4 s: diagnose 3.0 s, [b]model 0.4 s"
+    ]
     assert told(event).standing.first_step == event
     again = STARTED.model_copy(update={"attempt": 2})
     assert told(event, again).standing.first_step is None
