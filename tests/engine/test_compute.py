@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from ecotui.engine import assembly
 from ecotui.engine.compute import (
     Capabilities,
     choose_compute,
@@ -18,6 +20,8 @@ from ecotui.engine.compute import (
 )
 from ecotui.errors import EnvironmentFaultError, ExitCode
 from ecotui.resolved_config import ResolvedConfig
+from tests.engine.checks.test_examination import assembled
+from tests.engine.harness import Harness
 
 CPU = Capabilities(num_cuda=0, has_mps=False, cuda_has_bf16=False, num_cpus=4)
 MAC = Capabilities(num_cuda=0, has_mps=True, cuda_has_bf16=False, num_cpus=8)
@@ -133,3 +137,30 @@ def test_the_scaler_is_off_except_in_fp16(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_running_out_of_memory_is_told_apart(error: BaseException, verdict: bool) -> None:
     assert is_out_of_memory(error) is verdict
+
+
+@pytest.mark.parametrize(
+    ("device", "is_pinned"), [("cpu", False), ("mps", False), ("cuda:1", True)]
+)
+def test_loaders_deliver_page_locked_batches_for_cuda_alone(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, device: str, is_pinned: bool
+) -> None:
+    parts = assembled(harness)
+    asked: list[bool] = []
+
+    def loader(*_: Any, pin_memory: bool, **__: Any) -> None:
+        asked.append(pin_memory)
+
+    monkeypatch.setattr(assembly, "TrainLoader", loader)
+    monkeypatch.setattr(assembly, "EvalLoader", loader)
+    assembly._loaders(
+        parts.config,
+        parts.index,
+        parts.transforms,
+        replace(parts.compute, device=device),
+        parts.supervision,
+        parts.built.spec.image_size,
+        None,
+    )
+    assert len(asked) >= 2
+    assert set(asked) == {is_pinned}

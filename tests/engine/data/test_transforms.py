@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import pickle
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from timm.data import create_transform
 
 from ecotui.config import AugmentConfig
 from ecotui.engine.data.framing import middle_frame
+from ecotui.engine.data.picture_cache import shrunk
+from ecotui.engine.data.sources import open_source
 from ecotui.engine.data.transforms import AtLeast, TrainTransform, Transforms, build_transforms
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.randomness import borrowed_randomness
@@ -270,3 +273,28 @@ def test_an_evaluation_of_a_strip_takes_little_memory() -> None:
         patch.setattr(Image.Image, "resize", watched)
         transforms.evaluate(Image.new("RGB", (20_000, 1)))
     assert max(resized) <= 32 * 32 * 8
+
+
+def stripes(width: int = 512, height: int = 256) -> Image.Image:
+    """Return columns of one pixel, black and white in turn: grey from afar."""
+    row = np.tile(np.array([0, 255], dtype=np.uint8), width // 2)
+    return Image.fromarray(np.broadcast_to(row[None, :, None], (height, width, 3)).copy())
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("is_kept_smaller", [False, True])
+def test_a_photo_that_is_made_smaller_is_antialiased(
+    how: str, is_kept_smaller: bool, tmp_path: Path
+) -> None:
+    """Without it, columns of one pixel come out as stripes, or as one of the two colours."""
+    stripes().save(tmp_path / "stripes.png")
+    source = open_source(tmp_path / "stripes.png", max_pixels=1_000_000)
+    if is_kept_smaller:
+        source = shrunk(source, 64)
+    transforms = build_transforms(spec(24, how=how), AugmentConfig(color_jitter=0.0))
+    for made in (
+        transforms.evaluate.of(source),  # type: ignore[attr-defined]
+        *(transforms.train.of(source) for _ in range(20)),  # type: ignore[attr-defined]
+    ):
+        middle = made[:, 2:-2, 2:-2].float()
+        assert float((middle - 127.5).abs().max()) < 40.0
