@@ -61,7 +61,7 @@ LONG = (
     "augment.mixup=0.1",
     "augment.cutmix=0.5",
     "augment.mix_probability=0.5",
-    "train.epochs=160",
+    "train.epochs=140",
     "train.ema_decay=0.999",
 )
 
