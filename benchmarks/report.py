@@ -99,6 +99,13 @@ def _data_path() -> Iterator[Promise]:
                 at(part, key, "ratio_ecotui_cache_warm"),
                 is_least=True,
             )
+            yield Promise(
+                f"{where}, over a run of 20 epochs with pictures kept, as by default",
+                "data_path",
+                target,
+                at(part, key, "ratio_ecotui_run"),
+                is_least=True,
+            )
 
 
 _PEERS = {"timm": "timm's loop", "lightning": "Lightning", "hugging_face": "HF's Trainer"}

@@ -52,7 +52,7 @@ class DataConfig(Section):
     """Largest photo that is decoded, pixels; a larger one is set aside. 1,000 to 10^9."""
     cache: bool | Literal["auto"] = "auto"
     """Decode photos once and keep them, smaller, in the user's cache, for this run and others;
-    `auto`: where it pays and all of them fit. Its pixels differ a little from those of the
+    `auto`: where it pays and they fit. Its pixels differ a little from those of the
     photos, so a run stays with what it began with."""
     cache_gb: Positive = 20.0
     """Room that the kept pictures of all runs may take, in units of 10^9 bytes."""
