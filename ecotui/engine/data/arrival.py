@@ -36,7 +36,7 @@ def reading_seconds(
         path: Of the file.
         patience_seconds: How long it may take.
         attend: Called ten times a second meanwhile; what it raises goes through.
-        most_bytes: Of its beginning, that are read; None for all of it.
+        most_bytes: Of its beginning and of its end, that are read; None for all of it.
     """
     took: list[float] = []
     done = threading.Event()
@@ -64,7 +64,9 @@ def _read(path: Path, most_bytes: int | None) -> None:
         return
     try:
         if most_bytes is not None:
-            os.read(descriptor, most_bytes)
+            os.pread(descriptor, most_bytes, 0)
+            end = os.fstat(descriptor).st_size  # where a TIFF may have its directory
+            os.pread(descriptor, most_bytes, max(0, end - most_bytes))
         else:
             while os.read(descriptor, _AT_ONCE):
                 pass

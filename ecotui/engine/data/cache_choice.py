@@ -43,7 +43,7 @@ _NUM_SAMPLED = 64
 _PHOTO_SECONDS, _SAMPLING_SECONDS = 1.0, 5.0
 """That one photo's header is waited for, and all of them."""
 _HEADER_BYTES = 262_144
-"""Of a photo's beginning: its size is told there."""
+"""Of a photo's beginning and end: its size is told there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,8 @@ def _limit(config: DataConfig, *, is_large: bool) -> float:
     folder = cache_folder()
     # Not `Path.is_dir`, which raises where a folder of somebody else's may not be looked into.
     present = next(each for each in (folder, *folder.parents) if os.path.isdir(each))
+    if not os.access(present, os.W_OK | os.X_OK):
+        return 0.0
     try:
         free = free_bytes(present)
         if free is not None:

@@ -18,6 +18,7 @@ import os
 import secrets
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from ecotui.disk import FILE_MODE, FOLDER_MODE, NEW_FILE_FLAGS, closing, write_all
-from ecotui.engine.data import content
+from ecotui.engine.data.content import Digests, Identity, digest_of, identity_of, place_of
+from ecotui.engine.data.decode import DecodeError
 from ecotui.engine.data.framing import Size
 from ecotui.engine.data.pixels import Pixels, resized
 from ecotui.engine.data.room import Room
@@ -92,6 +94,7 @@ class PictureCache:
         self._decoders = f"{PIL.__version__} {simplejpeg.__version__}"
         # A million samples: 8 MB, of which a process writes what it has looked at.
         self._known = np.zeros(num_samples, dtype=np.uint64)
+        self._digests = Digests(self._folder, num_samples)
 
     def open(self, sample_id: int, path: Path) -> Source:
         """Return a photo, small where it is large.
@@ -103,36 +106,49 @@ class PictureCache:
         Raises:
             DecodeError: Whatever is wrong with the file.
         """
-        identity = content.identity_of(path)
-        digest = content.noted(self._folder, identity)
-        is_noted = digest is not None
-        digest = digest or content.digest_of(path)
+        identity = identity_of(path)
+        digest = self._digests.known(sample_id, identity)
+        is_remembered = digest is not None
+        if digest is None:
+            digest = digest_of(path, identity)
+            # A file that was written to meanwhile is not what its digest says.
+            if identity_of(path) == identity:
+                self._digests.hold(sample_id, identity, digest)
         key = self._key_of(digest)
-        place = content.place_of(self._folder, key)
+        place = place_of(self._folder, key)
         kept = self._load(sample_id, key, place, identity)
-        if kept is not None and (is_noted or self._noted(path, identity, digest)):
+        if kept is not None:
+            self._note(sample_id, identity)
             return kept
         source = open_source(path, max_pixels=self._max_pixels)
         if _smaller(source.size, self._side)[2] > MAX_PICTURE_BYTES:
             return source
         picture = shrunk(source, self._side)
-        if self._noted(path, identity, digest):
-            self._store(key, place, picture)
+
+        def is_sure() -> bool:
+            """Say whether the picture is what its key says: others may be given it."""
+            is_doubtful = is_remembered or not identity.is_settled
+            if is_doubtful and digest_of(path, identity) != digest:
+                self._digests.forget(sample_id, identity)
+                return False
+            return identity_of(path) == identity
+
+        if self._store(key, place, picture, is_sure):
+            self._note(sample_id, identity)
         return picture
+
+    def _note(self, sample_id: int, identity: Identity) -> None:
+        """Note what a file holds whose picture is kept, for other processes and later runs."""
+        is_new = self._digests.is_to_be_noted(sample_id, identity)
+        if is_new and self._room.take(Room.LINK_BYTES):
+            self._digests.note(sample_id, identity)
 
     def _key_of(self, digest: bytes) -> bytes:
         """Return what a picture depends on, in 16 bytes."""
         said = f"{self._side} {self._max_pixels} {self._decoders} ".encode() + digest
         return hashlib.blake2b(said, digest_size=16).digest()
 
-    def _noted(self, path: Path, identity: bytes, digest: bytes) -> bool:
-        """Note what a file holds; not of one that was written to meanwhile, which is said."""
-        is_same = content.identity_of(path) == identity
-        if is_same and content.noted(self._folder, identity) != digest:
-            content.note(self._folder, identity, digest)
-        return is_same
-
-    def _load(self, sample_id: int, key: bytes, place: str, identity: bytes) -> Picture | None:
+    def _load(self, sample_id: int, key: bytes, place: str, identity: Identity) -> Picture | None:
         """Return a picture that is there and whole; None otherwise."""
         try:
             descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -168,23 +184,27 @@ class PictureCache:
             return None
         return Picture(flat.reshape(height, width, 3), (full_width, full_height))
 
-    def _note_use(self, sample_id: int, key: bytes, place: str, identity: bytes) -> None:
+    def _note_use(self, sample_id: int, key: bytes, place: str, identity: Identity) -> None:
         if self._known[sample_id] != _short(key):
             self._known[sample_id] = _short(key)
             with contextlib.suppress(OSError):  # it has been removed meanwhile
                 os.utime(place)
-            content.note_use(self._folder, identity)
+            self._digests.use(identity)
 
-    def _store(self, key: bytes, place: str, picture: Picture) -> None:
+    def _store(self, key: bytes, place: str, picture: Picture, is_sure: Callable[[], bool]) -> bool:
         """Keep a picture where there is room; a disk that cannot be written is no fault here."""
         pixels = np.ascontiguousarray(picture.rgb_HWC)
         size = _OFFSET + pixels.nbytes
         if not self._room.take(size):
-            return
+            return False
         try:
-            _write(key, Path(place), pixels, picture.full_size)
-        except OSError:
-            self._room.give_back(size)
+            if is_sure():
+                _write(key, Path(place), pixels, picture.full_size)
+                return True
+        except (OSError, DecodeError):
+            pass
+        self._room.give_back(size)
+        return False
 
 
 def shrunk(source: Source, side: int) -> Picture:

@@ -25,7 +25,9 @@ _SUM = struct.Struct("<q")
 _TRIES, _TRY_SECONDS = 10, 0.002
 """For the lock. Nobody waits long: one who holds it may have been stopped."""
 _REST_SECONDS = 60.0
-"""After a refusal nothing is counted again for so long."""
+_MOST_REST_SECONDS = 3_600.0
+"""After a refusal nothing is counted again for so long: twice as long after each, up to the latter.
+To count a full cache takes seconds, and a minute on a network's disk."""
 _STALE_SECONDS = 600.0
 """A temporary file that is older belongs to nobody."""
 _EMPTIED_FRACTION = 0.05
@@ -43,11 +45,15 @@ class Room:
     TEMPORARY = ".new-"
     """How names of files that are being written begin."""
 
+    LINK_BYTES = 1_024
+    """That a link counts for: its place in a folder and in the file system's tables."""
+
     def __init__(self, folder: Path, cap_bytes: int) -> None:
         self._folder = folder
         self._cap = cap_bytes
         self._since = time.time()
         self._rests_until = 0.0
+        self._rest_seconds = _REST_SECONDS
 
     def take(self, num_bytes: int) -> bool:
         """Say whether a file may be written, and count it as written.
@@ -68,8 +74,11 @@ class Room:
                 _write_sum(descriptor, total + num_bytes if is_fitting else total)
         except OSError:
             is_fitting = False
-        if not is_fitting:
-            self._rests_until = time.monotonic() + _REST_SECONDS
+        if is_fitting:
+            self._rest_seconds = _REST_SECONDS
+        else:
+            self._rests_until = time.monotonic() + self._rest_seconds
+            self._rest_seconds = min(2.0 * self._rest_seconds, _MOST_REST_SECONDS)
         return is_fitting
 
     def give_back(self, num_bytes: int) -> None:
@@ -113,10 +122,7 @@ class Room:
         return total
 
     def _files(self) -> Iterator[tuple[float, int, str]]:
-        """Go through time of use, size and path of every file; stale ones are removed.
-
-        Links take no room of their own, and go with the files of their age.
-        """
+        """Go through time of use, size and path of every file; stale ones are removed."""
         stale = time.time() - _STALE_SECONDS
         for folder in list(os.scandir(self._folder)):
             if not folder.is_dir(follow_symlinks=False):
@@ -128,7 +134,8 @@ class Room:
                         if entry.name.startswith(self.TEMPORARY) and status.st_mtime < stale:
                             os.unlink(entry.path)
                             continue
-                        size = 0 if stat.S_ISLNK(status.st_mode) else status.st_size
+                        is_link = stat.S_ISLNK(status.st_mode)
+                        size = self.LINK_BYTES if is_link else status.st_size
                         yield status.st_mtime, size, entry.path
 
     def _disk_has(self, num_bytes: int) -> bool:

@@ -344,8 +344,6 @@ class TestWorkers:
             signal.signal(signal.SIGTERM, handler)
         assert batch.failures[0].reason.endswith("True True 1")
 
-    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the Linux kernel")
-    @pytest.mark.timeout(60)
     @pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's /proc")
     def test_they_do_not_hold_the_memory_of_other_workers_batches(
         self, index: DataIndex, transforms: Transforms
@@ -360,6 +358,8 @@ class TestWorkers:
         validated.close()
         trained.close()
 
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the Linux kernel")
+    @pytest.mark.timeout(60)
     def test_even_stuck_ones_die_with_the_engine(self, index: DataIndex, tmp_path: Path) -> None:
         context = multiprocessing.get_context("fork")
         engine = context.Process(target=_train_stuck, args=(index, tmp_path / "pids"))

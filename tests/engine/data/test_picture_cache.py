@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ CAP = 50_000_000
 NUM_A_CLASS = 4
 RECORD_BYTES = 64 + 64 * 48 * 3
 """Of a photo of 160 by 120."""
+KEPT_BYTES = RECORD_BYTES + room.Room.LINK_BYTES
+"""With the note of its file."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,12 @@ def photos(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files written a moment ago count as old: what is noted of them is tested at once."""
+    monkeypatch.setattr(content, "SETTLED_SECONDS", -1.0)
 
 
 def cache_in(folder: Path, *, cap_bytes: int = 10**9, side: int = SIDE) -> PictureCache:
@@ -93,6 +102,18 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(picture_cache, "open_source", watched)
     return opened
+
+
+def reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the files that are read from here on to know what they hold."""
+    read: list[Path] = []
+
+    def watched(path: Path, identity: content.Identity) -> bytes:
+        read.append(path)
+        return content.digest_of(path, identity)
+
+    monkeypatch.setattr(picture_cache, "digest_of", watched)
+    return read
 
 
 class TestPictures:
@@ -252,14 +273,7 @@ class TestContent:
     def test_a_file_is_read_once_for_as_long_as_it_stays(
         self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        read: list[Path] = []
-        real = content.digest_of
-
-        def watched(path: Path) -> bytes:
-            read.append(path)
-            return real(path)
-
-        monkeypatch.setattr(content, "digest_of", watched)
+        read = reading(monkeypatch)
         want = fill(cache_in(folder), photos)
         assert read == all_of(photos)
         assert fill(cache_in(folder), photos) == want
@@ -300,7 +314,7 @@ class TestContent:
         fill(cache_in(folder), photos)
         for path in (*records(folder), *notes(folder)):
             os.utime(path, (1e6, 1e6), follow_symlinks=False)
-        cache = cache_in(folder, cap_bytes=9 * RECORD_BYTES)
+        cache = cache_in(folder, cap_bytes=9 * KEPT_BYTES)
         for number, path in enumerate(all_of(photos)[:3]):
             cache.open(number, path)
         for number in range(4):
@@ -320,6 +334,77 @@ class TestContent:
         monkeypatch.setattr(os, "read", broken)
         with pytest.raises(DecodeError, match="cannot be read: Input/output error"):
             cache_in(folder).open(0, all_of(photos)[0])
+
+    def test_a_note_that_is_wrong_gives_its_picture_to_nobody_else(
+        self, photos: Path, folder: Path
+    ) -> None:
+        """As of a file that was written anew within a tick of the clock."""
+        one, other = all_of(photos)[:2]
+        plain = [pixels_of(cache_in(folder).open(0, path)) for path in (one, other)]
+        shutil.rmtree(folder)
+        said = content.identity_of(one)
+        note = Path(content.place_of(str(folder), said.name))
+        note.parent.mkdir(parents=True)
+        note.symlink_to(content.digest_of(other, content.identity_of(other)).hex())
+        assert pixels_of(cache_in(folder).open(0, one)) == plain[0]
+        assert not note.is_symlink()
+        assert records(folder) == []
+        assert [pixels_of(cache_in(folder).open(0, path)) for path in (one, other)] == plain
+
+    def test_a_file_that_was_written_just_now_is_not_noted(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(content, "SETTLED_SECONDS", 3_600.0)
+        cache = cache_in(folder)
+        want = fill(cache, photos)
+        assert (len(records(folder)), notes(folder)) == (8, [])
+        read = reading(monkeypatch)
+        assert fill(cache, photos) == want
+        assert len(read) == 8
+        monkeypatch.setattr(content, "SETTLED_SECONDS", -1.0)
+        assert fill(cache, photos) == fill(cache, photos) == want
+        assert (len(read), len(notes(folder))) == (16, 8)
+
+    def test_what_is_not_kept_is_read_once_by_a_process_to_know_it(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = all_of(photos)[0]
+        broken.write_bytes(broken.read_bytes()[:40])
+        cache = cache_in(folder, cap_bytes=3 * KEPT_BYTES)
+        read = reading(monkeypatch)
+        for _ in range(3):
+            with pytest.raises(DecodeError):
+                cache.open(0, broken)
+            for number, path in enumerate(all_of(photos)[1:], start=1):
+                cache.open(number, path)
+        assert len(records(folder)) == 3
+        assert read == all_of(photos)
+
+    def test_a_very_large_file_is_known_by_its_place_and_not_read_for_it(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(content, "MAX_READ_BYTES", 10)
+        want = fill(cache_in(folder), photos)
+        monkeypatch.setattr(os, "read", None)
+        opened = counting(monkeypatch)
+        assert fill(cache_in(folder), photos) == want
+        assert opened == []
+        moved = photos.rename(photos.with_name("moved"))
+        assert fill(cache_in(folder), moved) == want
+        assert len(opened) == 8
+
+    def test_its_folders_are_its_owners_whatever_the_umask(
+        self, photos: Path, folder: Path
+    ) -> None:
+        before = os.umask(0)
+        try:
+            fill(cache_in(folder), photos)
+        finally:
+            os.umask(before)
+        assert {path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())} <= {
+            0o700,
+            0o600,
+        }
 
 
 class TestTornRecords:
@@ -406,7 +491,7 @@ def test_several_fill_it_at_once(photos: Path, folder: Path, num_fitting: int) -
     want = [hash_of(each) for each in fill(cache_in(folder.with_name("own")), photos)]
     context = multiprocessing.get_context("fork")
     told = context.Queue()
-    cap = num_fitting * RECORD_BYTES
+    cap = num_fitting * KEPT_BYTES
     several = [context.Process(target=_fill, args=(folder, photos, cap, told)) for _ in range(3)]
     for process in several:
         process.start()
@@ -428,7 +513,7 @@ class TestRoom:
         for path, at in ages.items():
             os.utime(path, (at, at))
         oldest = sorted(ages, key=lambda path: ages[path])
-        cap = 5 * RECORD_BYTES
+        cap = 5 * KEPT_BYTES
         photo_like(160, 120, 50).save(photos / "cat" / "new.jpg", quality=90)
         cache = PictureCache(folder, side=SIDE, cap_bytes=cap, max_pixels=CAP, num_samples=9)
         cache.open(8, photos / "cat" / "new.jpg")
@@ -440,7 +525,7 @@ class TestRoom:
     def test_what_this_run_uses_is_not_pushed_out_by_it(
         self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        cache = cache_in(folder, cap_bytes=3 * RECORD_BYTES)
+        cache = cache_in(folder, cap_bytes=3 * KEPT_BYTES)
         fill(cache, photos)
         kept = records(folder)
         assert len(kept) == 3
@@ -449,12 +534,33 @@ class TestRoom:
         assert records(folder) == kept
 
     def test_a_reservation_of_the_dead_is_found_out(self, photos: Path, folder: Path) -> None:
-        cap = 4 * RECORD_BYTES
+        cap = 4 * KEPT_BYTES
         claimed = room.Room(folder, cap)
         assert claimed.take(cap)  # and is killed
         cache = cache_in(folder, cap_bytes=cap)
         cache.open(0, all_of(photos)[0])
         assert len(records(folder)) == 1
+
+    def test_a_full_cache_is_counted_ever_more_rarely(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now, counted = [0.0], list[float]()
+        monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
+        full = room.Room(folder, 100)
+        assert full.take(90)
+
+        def emptied(_: int) -> int:
+            counted.append(now[0])
+            return 95
+
+        monkeypatch.setattr(full, "_emptied", emptied)
+        for minute in range(24 * 60):
+            now[0] = 60.0 * minute
+            assert not full.take(20)
+        between = [after - before for before, after in pairwise(counted)]
+        assert between == sorted(between)
+        assert between[0] == 60.0
+        assert between[-1] == 3_600.0
 
     def test_a_full_disk_is_left_alone(
         self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -603,7 +709,7 @@ class TestChoice:
         finally:
             release.set()
 
-    def test_a_cache_that_may_not_be_looked_into_is_gone_without(
+    def test_a_cache_that_may_not_be_looked_into_or_written_is_gone_without(
         self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # As in a container with somebody else's HOME; root may look everywhere.
@@ -618,7 +724,10 @@ class TestChoice:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
         monkeypatch.setattr(os, "stat", stat)
-        assert self.choose(index) == (True, 448)
+        assert self.choose(index) == (True, 448)  # as root
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda *_: False)
+            assert self.choose(index) == (False, 448)
         monkeypatch.setattr(cache_choice, "free_bytes", statvfs)
         assert self.choose(index) == (False, 448)
 
