@@ -267,8 +267,8 @@ class EpochStarted(Event):
 class StepsTaken(Event):
     """Optimizer steps since the last such event.
 
-    Stated at most twice a second, more rarely where a run is old (every ten seconds after two
-    days), and at an epoch's end.
+    Stated at most twice a second, more rarely by an engine that has run for long (every ten seconds
+    after two days, but twenty times an epoch at least), and at an epoch's end.
     """
 
     kind: Literal["steps_taken"] = "steps_taken"

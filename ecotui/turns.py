@@ -78,7 +78,10 @@ class TimedPart(Record):
 
 
 class FirstStepTaken(Event):
-    """The first step of this attempt is done; what the time before it went into."""
+    """The first step of this attempt is done and read; what the time before it went into.
+
+    On CUDA steps are read a few steps late: these count among the first batch.
+    """
 
     kind: Literal["first_step_taken"] = "first_step_taken"
     seconds: float

@@ -17,11 +17,15 @@ EVENT_INTERVAL_SECONDS = 0.5
 """Progress is stated at most this often."""
 
 OLD_INTERVAL_SECONDS = 10.0
-"""The same of a run that is days old, whose log would grow by as much every day for ever."""
+"""The same of an engine that has run for days, whose log would grow by as much every day for ever.
+"""
 
 INTERVALS_AN_AGE = 14_400
-"""By which share of its age a run's progress is stated: every half second for two hours, every two
-seconds after eight, every ten after forty."""
+"""By which share of its age an engine's progress is stated: every half second for two hours, every
+two seconds after eight, every ten after forty."""
+
+INTERVALS_AN_EPOCH = 20
+"""At least so often an epoch is told of, whatever the age: its pace is judged by what it tells."""
 
 
 class Throttle:
@@ -40,10 +44,17 @@ class Throttle:
         old_interval_seconds: float | None = None,
     ) -> None:
         self._interval_seconds = interval_seconds
+        self._old_seconds = old_interval_seconds
         self._most_seconds = old_interval_seconds or interval_seconds
         self._clock = clock
         self._began = clock()
         self._last = float("-inf")
+
+    def note_epoch(self, seconds: float) -> None:
+        """Take in how long an epoch takes: the interval grows to a twentieth of it at most."""
+        if self._old_seconds is not None:
+            share = max(self._interval_seconds, seconds / INTERVALS_AN_EPOCH)
+            self._most_seconds = min(self._old_seconds, share)
 
     def is_due(self) -> bool:
         """Say whether the interval has passed, and start the next one if so."""

@@ -81,6 +81,11 @@ class Meter:
         self._num_images += num_images
         self._num_labelled += 0 if is_mixed else num_images
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is anything to drain."""
+        return self._num_steps > 0
+
     def drain(self) -> Reading:
         """Return what was summed, and begin anew."""
         now = self._clock()

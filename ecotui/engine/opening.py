@@ -10,6 +10,8 @@ from ecotui.events import (
     TERMINAL_KINDS,
     Event,
     FirstStepTaken,
+    RunContinued,
+    RunPaused,
     RunResumed,
     RunStarted,
     SetupAdvanced,
@@ -48,6 +50,7 @@ class Opening:
         if asked_at is not None:
             self._parts["starting the engine"] = max(0.0, wall_clock() - asked_at)
         self._doing, self._since = SETUP, clock()
+        self._before_pause = SETUP
         self._is_over = False
 
     def __call__(self, event: Event) -> None:
@@ -69,6 +72,11 @@ class Opening:
             case RunResumed():
                 self._doing = "restoring the state"
                 self._begin(SETUP)
+            case RunPaused():
+                self._before_pause = self._doing
+                self._begin("paused")
+            case RunContinued():
+                self._begin(self._before_pause)
             case StepsTaken():
                 self._begin(SETUP)
                 self._is_over = True

@@ -85,8 +85,8 @@ class Reporter:
         )
 
     def is_due(self) -> bool:
-        """Say whether steps may be stated again: twice a second at most, more rarely with age."""
-        return self._throttle.is_due()
+        """Say whether there are steps that may be stated: twice a second, more rarely with age."""
+        return self.meter.has_steps and self._throttle.is_due()
 
     def state_steps(self) -> None:
         """State the steps since the last time.
@@ -176,6 +176,7 @@ class Reporter:
     def sum_up_epoch(self, evaluation: Evaluation) -> EpochFinished:
         """Write the epoch's row of `metrics.csv`, and return what is to be stated of it."""
         loop, seconds = self._loop, time.monotonic() - self._epoch_started
+        self._throttle.note_epoch(seconds)
         finished = EpochFinished(
             epoch=loop.epoch + 1,
             step=loop.step,

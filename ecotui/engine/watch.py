@@ -58,7 +58,7 @@ BEST_SHARE = 4 / 3
 SLOW_SAVES = 2.0
 """A save may take so many times as long as the longest one so far."""
 OLD_INTERVAL_SECONDS = 30.0
-"""Between two measurements that are stated, of a run that is days old; all of them are judged."""
+"""Between two measurements that are stated, after days; all of them are judged."""
 
 FROZEN_SECONDS = 60.0
 """Beyond the interval: a watch that cannot run for so long, as native code holds Python up,

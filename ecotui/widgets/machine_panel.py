@@ -31,8 +31,9 @@ class MachinePanel(Vertical, can_focus=True):
         border-top: solid $primary-muted; border-title-color: $text-primary; }
     """
     HELP = """
-How busy the machine is, measured every few seconds while it trains. Waiting for photos: the share
-of the time in which the device has nothing to do because the loader is behind.
+How busy the machine is, measured every few seconds while it trains, twice a minute after days.
+Waiting for photos: the share of the time in which the device has nothing to do because the loader
+is behind.
 """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from ecotui.engine.emit import OLD_INTERVAL_SECONDS, Throttle
 
 HOUR = 3_600.0
@@ -56,3 +58,26 @@ def test_with_a_runs_age_steps_are_stated_more_rarely_but_every_ten_seconds() ->
 
 def test_progress_within_a_stage_stays_at_two_a_second() -> None:
     assert set(gaps(stated(30.0, grows=False, every_seconds=0.5))) == {0.5}
+
+
+def test_an_epoch_is_told_of_twenty_times_whatever_the_age() -> None:
+    clock = Clock()
+    throttle = Throttle(clock=clock, old_interval_seconds=OLD_INTERVAL_SECONDS)
+    clock.now += 100 * HOUR
+    for seconds, told in ((8.0, 16), (100.0, 20), (1_000.0, 100)):
+        throttle.note_epoch(seconds)
+        times = []
+        for _ in range(int(seconds * 4)):
+            clock.now += 0.25
+            if throttle.is_due():
+                times.append(clock.now)
+        assert len(times) == pytest.approx(told, abs=1)
+
+
+def test_what_does_not_age_is_not_changed_by_epochs() -> None:
+    clock = Clock()
+    throttle = Throttle(clock=clock)
+    throttle.note_epoch(1e6)
+    assert throttle.is_due()
+    clock.now += 0.5
+    assert throttle.is_due()

@@ -12,7 +12,9 @@ from ecotui.events import (
     Event,
     FirstStepTaken,
     Heartbeat,
+    RunContinued,
     RunFailed,
+    RunPaused,
     RunResumed,
     RunStarted,
     SetupAdvanced,
@@ -86,6 +88,14 @@ def test_what_is_resumed_tells_how_long_restoring_took() -> None:
     assert parts["restoring the state"] == pytest.approx(0.9)
     assert "starting the engine" not in parts
     assert event.seconds == pytest.approx(12.0)
+
+
+def test_a_pause_is_a_part_of_its_own() -> None:
+    paused = [(11.0, bare(RunPaused)), (3_611.0, bare(RunContinued)), (3_612.0, STEPPED)]
+    (event,) = told([*BEFORE, *AFTER[:4], *paused])
+    parts = {part.name: part.seconds for part in event.parts}
+    assert parts["paused"] == pytest.approx(3_600.0)
+    assert parts["the first batch"] == pytest.approx(1.25)
 
 
 def test_a_clock_that_was_set_back_takes_no_time_away() -> None:
