@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ecotui.engine.meter import Meter
+from ecotui.engine.reporting import Reporter
 
 
 def test_a_reading_holds_what_happened_since_the_last_one() -> None:
@@ -34,3 +37,13 @@ def test_mixed_images_have_a_loss_and_no_accuracy() -> None:
     reading = meter.drain()
     assert reading.accuracy is None
     assert reading.loss_sum == pytest.approx(1.4)
+
+
+def test_no_interval_is_spent_while_no_step_can_be_stated() -> None:
+    """On an accelerator the first steps are read a few steps late."""
+    nothing: Any = None
+    reporter = Reporter(nothing, nothing, nothing, lambda _: None)
+    assert not reporter.is_due()
+    reporter.meter.note_step(0.5, 1.0, 2.0, 4, is_mixed=False)
+    assert reporter.is_due()
+    assert not reporter.is_due()
