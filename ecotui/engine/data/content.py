@@ -116,7 +116,7 @@ class Digests:
     def known(self, sample_id: int, identity: Identity) -> bytes | None:
         """Return the digest of a sample's file; None where it has to be worked out."""
         if self._is_held(sample_id, identity):
-            return self._digests[sample_id].tobytes()
+            return bytes(self._digests[sample_id])
         digest = _read_note(place_of(self._folder, identity.name))
         if digest is not None:
             self.hold(sample_id, identity, digest)
@@ -144,7 +144,7 @@ class Digests:
             os.makedirs(os.path.dirname(place), FOLDER_MODE, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(place)
-            os.symlink(self._digests[sample_id].tobytes().hex(), place)
+            os.symlink(bytes(self._digests[sample_id]).hex(), place)
 
     def use(self, identity: Identity) -> None:
         """Make a note as young as what it leads to: both are removed by their age."""
@@ -158,7 +158,7 @@ class Digests:
             os.unlink(place_of(self._folder, identity.name))
 
     def _is_held(self, sample_id: int, identity: Identity) -> bool:
-        return self._identities[sample_id].tobytes() == identity.name
+        return bytes(self._identities[sample_id]) == identity.name
 
 
 def _read_note(place: str) -> bytes | None:

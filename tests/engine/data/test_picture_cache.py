@@ -545,7 +545,7 @@ class TestRoom:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now, counted = [0.0], list[float]()
-        monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
         full = room.Room(folder, 100)
         assert full.take(90)
 
