@@ -44,8 +44,8 @@ THE_WATCH = (
         ),
         (
             "watch: it measures what does not train",
-            "if self._is_training and not self._is_paused:",
-            "if True:",
+            "is_stated = self._is_training and not self._is_paused",
+            "is_stated = True",
         ),
         (
             "watch: a failure of its own ends the run",
