@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ class Identity:
 
     name: bytes
     num_bytes: int
-    is_settled: bool
+    is_settled: bool = field(compare=False)
 
 
 def place_of(folder: str, name: bytes) -> str:
@@ -134,17 +134,20 @@ class Digests:
         """Say whether a digest is held that no note tells yet."""
         return self._is_held(sample_id, identity) and not self._is_noted[sample_id]
 
-    def note(self, sample_id: int, identity: Identity) -> None:
-        """Note what is held; where that cannot be written each process works it out once."""
+    def note(self, sample_id: int, identity: Identity) -> bool:
+        """Note what is held, once; return whether that could be written."""
         self._is_noted[sample_id] = True
         place = place_of(self._folder, identity.name)
-        with contextlib.suppress(OSError):
+        try:
             # One by one: `makedirs` gives its mode to the last alone.
             os.makedirs(self._folder, FOLDER_MODE, exist_ok=True)
             os.makedirs(os.path.dirname(place), FOLDER_MODE, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(place)
             os.symlink(bytes(self._digests[sample_id]).hex(), place)
+        except OSError:
+            return False
+        return True
 
     def use(self, identity: Identity) -> None:
         """Make a note as young as what it leads to: both are removed by their age."""

@@ -140,8 +140,10 @@ class PictureCache:
     def _note(self, sample_id: int, identity: Identity) -> None:
         """Note what a file holds whose picture is kept, for other processes and later runs."""
         is_new = self._digests.is_to_be_noted(sample_id, identity)
-        if is_new and self._room.take(Room.LINK_BYTES):
-            self._digests.note(sample_id, identity)
+        if not is_new or not self._room.take(Room.LINK_BYTES):
+            return
+        if not self._digests.note(sample_id, identity):
+            self._room.give_back(Room.LINK_BYTES)
 
     def _key_of(self, digest: bytes) -> bytes:
         """Return what a picture depends on, in 16 bytes."""

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import struct
 import threading
 import time
 from itertools import pairwise
@@ -307,6 +308,9 @@ class TestContent:
         opened = counting(monkeypatch)
         assert fill(cache_in(folder), photos) == want
         assert (opened, notes(folder), len(records(folder))) == ([], [], 8)
+        with cache_in(folder)._room._counted() as descriptor:
+            assert descriptor is not None
+            assert os.pread(descriptor, 8, 0) == struct.pack("<q", 8 * RECORD_BYTES)
 
     def test_a_note_goes_when_it_is_old_and_stays_young_while_it_is_used(
         self, photos: Path, folder: Path
