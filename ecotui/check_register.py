@@ -105,7 +105,7 @@ REGISTER: dict[str, Subject] = {
     "memory": Subject("a process that asks for more is killed by the system", is_quick=True),
     "swap": Subject("a machine that swaps trains many times slower, or seems to hang"),
     "shared_memory": Subject(
-        "workers hand over their batches in /dev/shm, and die of a bus error where it is full",
+        "torch's workers hand over batches in /dev/shm, and die of a bus error where it is full",
         "PyTorch documentation, Multiprocessing best practices; docker run --shm-size",
     ),
     "open_files": Subject(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ecotui import lock
@@ -61,14 +62,34 @@ def plan_for(run: RunDir, settings: Sequence[str] = (), *, smaller: bool = False
     if smaller:
         changed = with_settings(changed, [f"train.micro_batch_size={_half(run, changed)}"])
     if isinstance(state.ending, RunFinished):
-        _check_work_is_left(run, state, state.ending, changed)
+        needed = _needed(state, state.ending, changed)
+        if needed is not None:
+            raise UsageError(
+                f"run {run.run_id} has finished all it was asked for",
+                "a run that was stopped, failed or lost, or one that is given more to do",
+                f"extend it: ecotui resume {run.run_id} --set {needed}",
+            )
     advice = () if smaller else _advice(run, state, changed)
     return Plan(run, as_settings(config, changed), advice)
 
 
-def is_finished(run: RunDir) -> bool:
-    """Say whether a run has done all it was asked for."""
-    return isinstance(glance(run).ending, RunFinished)
+def is_finished(run: RunDir, settings: Sequence[str] = ()) -> bool:
+    """Say whether a run has done all it was asked for, also since it ended.
+
+    Args:
+        run: Its directory.
+        settings: `key=value`, to go on with; those that cannot be changed give it nothing to do.
+    """
+    state = glance(run)
+    if not isinstance(state.ending, RunFinished):
+        return False
+    try:
+        config = config_of(run)
+    except UsageError:
+        return True
+    with suppress(UsageError):
+        config = with_settings(config, settings)
+    return _needed(state, state.ending, config) is not None
 
 
 def config_of(run: RunDir) -> RunConfig:
@@ -120,30 +141,22 @@ def extend(run: RunDir, epochs: int) -> str:
     )
 
 
-def _check_work_is_left(
-    run: RunDir, state: RunState, ending: RunFinished, config: RunConfig
-) -> None:
-    """Refuse a finished run that would end again at once."""
+def _needed(state: RunState, ending: RunFinished, config: RunConfig) -> str | None:
+    """Return what would give a finished run more to do; None where it would not end at once."""
     train, done = config.train, ending.epochs_done
     patience = train.early_stopping_epochs
     best_epoch = 0 if state.best is None else state.best.epoch
     if train.epochs <= done:
-        needed = f"train.epochs={2 * done}"
-    elif train.max_steps is not None and train.max_steps <= ending.step:
-        needed = f"train.max_steps={2 * ending.step}"
-    elif (
+        return f"train.epochs={2 * done}"
+    if train.max_steps is not None and train.max_steps <= ending.step:
+        return f"train.max_steps={2 * ending.step}"
+    if (
         patience is not None
         and done - best_epoch >= patience
         and "early_stopping" not in config.guards.silenced
     ):
-        needed = f"train.early_stopping_epochs={done - best_epoch + patience}"
-    else:
-        return
-    raise UsageError(
-        f"run {run.run_id} has finished all it was asked for",
-        "a run that was stopped, failed or lost, or one that is given more to do",
-        f"extend it: ecotui resume {run.run_id} --set {needed}",
-    )
+        return f"train.early_stopping_epochs={done - best_epoch + patience}"
+    return None
 
 
 def _advice(run: RunDir, state: RunState, config: RunConfig) -> tuple[str, ...]:

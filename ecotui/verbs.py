@@ -148,7 +148,7 @@ def resume_if_exists(
             requeue=requeue,
         )
     newest = found[0]
-    if resuming.is_finished(newest):
+    if resuming.is_finished(newest, settings):
         click.echo(f"{newest.run_id} is finished: nothing to do", err=True)
         return ExitCode.DONE
     going = resuming.plan_for(newest, settings)

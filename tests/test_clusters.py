@@ -75,7 +75,7 @@ def tool(folder: Path, name: str, source: str) -> None:
 def test_the_script_begins_goes_on_and_ends_its_own_chain(tmp_path: Path) -> None:
     tools, calls = tmp_path / "bin", tmp_path / "calls"
     tools.mkdir()
-    (tmp_path / "tiny.toml").write_text('[data]\nroot = "photos"\n')
+    (tmp_path / "tiny.toml").write_text("[train]\nepochs = 2\n")
     drive = f"{shlex.quote(sys.executable)} {shlex.quote(str(TESTS / 'drive_cli.py'))}"
     tool(tools, "srun", 'exec "$@"')
     tool(tools, "scontrol", f'echo "$@" >> {shlex.quote(str(calls))}')
@@ -87,6 +87,7 @@ def test_the_script_begins_goes_on_and_ends_its_own_chain(tmp_path: Path) -> Non
             "PATH": f"{tools}:/usr/bin:/bin",
             "HOW": how,
             "CONFIG": "tiny.toml",
+            "DATA": "photos",
             "ECOTUI_RUNS_DIR": str(tmp_path / "runs"),
             "SLURM_JOB_ID": "42",
         }

@@ -276,6 +276,28 @@ def test_if_exists_begins_then_goes_on_then_is_done(
     assert run.events.read_bytes().count(b"engine_started") == 3
 
 
+@pytest.mark.parametrize("way", ["extend", "set"])
+def test_if_exists_goes_on_with_a_finished_run_that_is_given_more_to_do(
+    way: str, place: Path, engine_that: Callable[[str], None]
+) -> None:
+    engine_that("finishes")
+    line = ("resume", "--if-exists", "tiny.toml", "--set", "train.epochs=2")
+    assert run_cli(*line) == ExitCode.DONE
+    (run,) = list_runs(place / "runs")
+    assert resuming.is_finished(run)
+    assert resuming.is_finished(run, ["train.epochs=2", "data.image_size=999"])
+    if way == "extend":
+        assert run_cli("extend", str(run.path), "--epochs", "9") == ExitCode.DONE
+        assert not resuming.is_finished(run)
+        line = ("resume", "--if-exists", "tiny.toml")
+    else:
+        line = ("resume", "--if-exists", "tiny.toml", "--set", "train.epochs=9")
+    assert run_cli(*line) == ExitCode.DONE
+    assert run.events.read_bytes().count(b"engine_started") == 2
+    run.resolved.write_text("broken = [")
+    assert resuming.is_finished(run)
+
+
 def test_if_exists_takes_the_newest_run_of_that_name_only(
     place: Path, engine_that: Callable[[str], None]
 ) -> None:

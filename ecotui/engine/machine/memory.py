@@ -84,7 +84,7 @@ def check_swap() -> CheckReported:
 
 
 def check_shared_memory() -> CheckReported:
-    """Judge the room in which workers hand over their batches."""
+    """Judge the room in which workers of torch's own loader hand over their batches."""
     try:
         usage = shutil.disk_usage(SHARED)
     except OSError:
