@@ -49,7 +49,8 @@ def test_stop_and_resume_give_the_same_bits_with_the_cache_there_or_gone(
 ) -> None:
     whole, _ = runs.train(**KEPT)
     assert (data_of(whole)["cache"], data_of(whole)["cache_side"]) == (True, 48)
-    assert len(list(cache_folder().glob("??/*"))) == 24
+    pictures = [each for each in cache_folder().glob("??/*") if not each.is_symlink()]
+    assert len(pictures) == 24
     for is_gone in (False, True):
         settings: dict[str, Any] = {
             "checkpoint": {"interval_seconds": 1e-6},
