@@ -281,17 +281,16 @@ def test_if_exists_goes_on_with_a_finished_run_that_is_given_more_to_do(
     way: str, place: Path, engine_that: Callable[[str], None]
 ) -> None:
     engine_that("finishes")
-    line = ("resume", "--if-exists", "tiny.toml", "--set", "train.epochs=2")
-    assert run_cli(*line) == ExitCode.DONE
+    line = ["resume", "--if-exists", "tiny.toml"]
+    assert run_cli(*line, "--set", "train.epochs=2") == ExitCode.DONE
     (run,) = list_runs(place / "runs")
     assert resuming.is_finished(run)
     assert resuming.is_finished(run, ["train.epochs=2", "data.image_size=999"])
     if way == "extend":
         assert run_cli("extend", str(run.path), "--epochs", "9") == ExitCode.DONE
         assert not resuming.is_finished(run)
-        line = ("resume", "--if-exists", "tiny.toml")
     else:
-        line = ("resume", "--if-exists", "tiny.toml", "--set", "train.epochs=9")
+        line += ["--set", "train.epochs=9"]
     assert run_cli(*line) == ExitCode.DONE
     assert run.events.read_bytes().count(b"engine_started") == 2
     run.resolved.write_text("broken = [")
