@@ -73,23 +73,26 @@ def plan_for(run: RunDir, settings: Sequence[str] = (), *, smaller: bool = False
     return Plan(run, as_settings(config, changed), advice)
 
 
-def is_finished(run: RunDir, settings: Sequence[str] = ()) -> bool:
-    """Say whether a run has done all it was asked for, also since it ended.
+def wanting(run: RunDir, settings: Sequence[str] = ()) -> str | None:
+    """Return the setting, `key=value`, without which a finished run has nothing to do.
 
     Args:
         run: Its directory.
         settings: `key=value`, to go on with; those that cannot be changed give it nothing to do.
+
+    Returns:
+        None where it is unfinished, or was given more to do since it ended.
     """
     state = glance(run)
     if not isinstance(state.ending, RunFinished):
-        return False
+        return None
     try:
         config = config_of(run)
     except UsageError:
-        return True
+        return f"train.epochs={2 * state.ending.epochs_done}"
     with suppress(UsageError):
         config = with_settings(config, settings)
-    return _needed(state, state.ending, config) is not None
+    return _needed(state, state.ending, config)
 
 
 def config_of(run: RunDir) -> RunConfig:

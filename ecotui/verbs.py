@@ -148,8 +148,13 @@ def resume_if_exists(
             requeue=requeue,
         )
     newest = found[0]
-    if resuming.is_finished(newest, settings):
-        click.echo(f"{newest.run_id} is finished: nothing to do", err=True)
+    wanting = resuming.wanting(newest, settings)
+    if wanting is not None:
+        click.echo(
+            f"{newest.run_id} is finished: nothing to do; "
+            f"to train it further: ecotui resume {newest.run_id} --set {wanting}",
+            err=True,
+        )
         return ExitCode.DONE
     going = resuming.plan_for(newest, settings)
     return resume(going, style=style, ends_at=ends_at, requeue=requeue)

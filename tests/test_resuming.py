@@ -272,7 +272,9 @@ def test_if_exists_begins_then_goes_on_then_is_done(
     assert [found.run_id for found in list_runs(place / "runs")] == [run.run_id]
     capsys.readouterr()
     assert run_cli(*line) == ExitCode.DONE
-    assert f"{run.run_id} is finished: nothing to do" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{run.run_id} is finished: nothing to do" in told
+    assert f"ecotui resume {run.run_id} --set train.epochs=4" in told
     assert run.events.read_bytes().count(b"engine_started") == 3
 
 
@@ -284,17 +286,18 @@ def test_if_exists_goes_on_with_a_finished_run_that_is_given_more_to_do(
     line = ["resume", "--if-exists", "tiny.toml"]
     assert run_cli(*line, "--set", "train.epochs=2") == ExitCode.DONE
     (run,) = list_runs(place / "runs")
-    assert resuming.is_finished(run)
-    assert resuming.is_finished(run, ["train.epochs=2", "data.image_size=999"])
+    assert resuming.wanting(run) == "train.epochs=4"
+    assert resuming.wanting(run, ["train.epochs=2", "data.image_size=999"]) == "train.epochs=4"
+    assert resuming.wanting(run, ["train.epochs=9", "train.max_steps=8"]) == "train.max_steps=16"
     if way == "extend":
         assert run_cli("extend", str(run.path), "--epochs", "9") == ExitCode.DONE
-        assert not resuming.is_finished(run)
+        assert resuming.wanting(run) is None
     else:
         line += ["--set", "train.epochs=9"]
     assert run_cli(*line) == ExitCode.DONE
     assert run.events.read_bytes().count(b"engine_started") == 2
     run.resolved.write_text("broken = [")
-    assert resuming.is_finished(run)
+    assert resuming.wanting(run) == "train.epochs=4"
 
 
 def test_if_exists_takes_the_newest_run_of_that_name_only(
