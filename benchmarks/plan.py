@@ -74,11 +74,12 @@ def assembled(model: str, side: int, size: int, folder: Path, **train: Any) -> A
 
 def predict(parts: Any, sizes: list[int], target: int) -> dict[str, float]:
     """Return the peak that the plan expects of a size it does not try, and the memory before."""
+    from ecotui.engine.heap import release_freed
     from ecotui.engine.planning.borrowing import borrowed
     from ecotui.engine.planning.budget import Budget
     from ecotui.engine.planning.exploring import Explorer
     from ecotui.engine.planning.fitting import memory_line
-    from ecotui.engine.planning.memory import Room, release_freed, resident_bytes
+    from ecotui.engine.planning.memory import Room, resident_bytes
     from ecotui.engine.planning.rehearsal import Rehearsal
 
     release_freed()
@@ -99,7 +100,8 @@ def measure(parts: Any, size: int) -> dict[str, float]:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ecotui.engine.planning.memory import ProcessMeter, release_freed, resident_bytes
+    from ecotui.engine.heap import release_freed
+    from ecotui.engine.planning.memory import ProcessMeter, resident_bytes
 
     release_freed()
     before = resident_bytes() or 0

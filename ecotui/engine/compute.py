@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from ecotui.config import ComputeConfig
+from ecotui.engine.heap import keep_freed_memory
 from ecotui.engine.normalising import PLAIN, Normalisation
 from ecotui.errors import EnvironmentFaultError
 from ecotui.resolved_config import ResolvedConfig
@@ -144,8 +145,14 @@ def choose_compute(config: ResolvedConfig, capabilities: Capabilities) -> Comput
 
 
 def apply_process_settings(compute: Compute, config: ComputeConfig) -> None:
-    """Set threads and determinism for the whole process, before anything is computed."""
+    """Set threads, memory and determinism of the whole process, before anything is computed.
+
+    On the CPU memory that was freed is kept for the next step: without, a step of ResNet-18 took up
+    to 1.1 times as long, one of RegNetX up to 1.2 times (`benchmarks/allocator.py`).
+    """
     torch.set_num_threads(compute.threads)
+    if compute.device_type == "cpu":
+        keep_freed_memory()
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ecotui.engine.audit.alike_content import hash_alike
 from ecotui.engine.audit.cache import Cache, Known
 from ecotui.engine.audit.crew import Crew
-from ecotui.engine.audit.heap import keep_freed_memory
 from ecotui.engine.audit.looks import colour_figures, measure
 from ecotui.engine.audit.reading import Content, Look, fetch, see
 from ecotui.engine.audit.records import FORMATS, Outcome, Rows, Tiles
 from ecotui.engine.data.index import DataIndex
+from ecotui.engine.heap import ARRAYS_BYTES, keep_freed_memory
 from ecotui.text import duration, visible
 
 FILES_AT_ONCE = 128
@@ -100,7 +100,7 @@ class Sweep:
 
     def run(self, remaining: NDArray[np.int64], threads: int) -> None:
         """Read them; what was read until something is raised is stored all the same."""
-        keep_freed_memory()
+        keep_freed_memory(ARRAYS_BYTES)
         self._crew = Crew(self._read, threads)
         try:
             for chunk in self._chunks(remaining, threads):

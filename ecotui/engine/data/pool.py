@@ -26,6 +26,7 @@ from ecotui.engine.data.post import Inbox
 from ecotui.engine.data.reading import Board, Place, received, serve
 from ecotui.engine.data.sampler import Key
 from ecotui.engine.data.workers import STACKS_SIGNAL
+from ecotui.engine.heap import release_freed
 from ecotui.text import visible
 
 STACKS_SECONDS = 0.2
@@ -102,6 +103,8 @@ class WorkerPool:
         self, dataset: PhotoDataset, workers: int, method: Literal["fork", "spawn"]
     ) -> None:
         self._workers: list[_Worker] = []
+        if method == "fork":
+            release_freed()  # or it stays theirs, while this process fills pages of its own
         try:
             for number in range(1, workers + 1):
                 self._workers.append(_start(number, dataset, method))

@@ -13,13 +13,14 @@ from ecotui.config import DEFAULT_BATCH_SIZE, ComputeConfig
 from ecotui.engine.assembly import Parts
 from ecotui.engine.changes import changed
 from ecotui.engine.emit import Emit, span
+from ecotui.engine.heap import release_freed
 from ecotui.engine.planning.borrowing import borrowed
 from ecotui.engine.planning.budget import Budget
 from ecotui.engine.planning.data_path import images_per_second_alone
 from ecotui.engine.planning.exploring import Exploration, Explorer
 from ecotui.engine.planning.fitting import Trial, fastest, memory_line
 from ecotui.engine.planning.formats import Wish, choose_formats, open_formats
-from ecotui.engine.planning.memory import release_freed, room_on
+from ecotui.engine.planning.memory import room_on
 from ecotui.engine.planning.range_test import MOST_STEPS, run_range_test, suggested_rate
 from ecotui.engine.planning.rehearsal import Rehearsal
 from ecotui.events import LogWritten

@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from ecotui.engine.compute import Compute, Precision, make_scaler, supports_fused
+from ecotui.engine.heap import release_freed
 from ecotui.engine.optim import FUSED_CLASSES, make_optimizer
-from ecotui.engine.planning.memory import release_freed
 from ecotui.resolved_config import ResolvedTrain
 
 FEWEST_STEPS = 3

@@ -25,6 +25,7 @@ import timm
 import torch
 
 from ecotui.config import ComputeConfig
+from ecotui.engine import heap
 from ecotui.engine.assembly import Parts
 from ecotui.engine.changes import changed
 from ecotui.engine.compute import Precision, make_scaler, probe_capabilities
@@ -35,7 +36,7 @@ from ecotui.engine.planning.format_cache import keep, recall, trial_of
 from ecotui.engine.planning.format_choice import Choice, choose, formats_to_try
 from ecotui.engine.planning.format_trial import FEWEST_STEPS, PLAIN, Format, Trial, seconds_on
 
-RULES = 1
+RULES = 2
 """Of measuring: to be raised where what is cached means no longer the same."""
 
 LIMIT_SECONDS = 60.0
@@ -226,7 +227,7 @@ def _facts(parts: Parts, formats: Sequence[Format]) -> dict[str, Any]:
     }
 
 
-_ALLOCATOR = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "LD_PRELOAD")
+_ALLOCATOR = (*heap.SETTINGS, heap.TUNABLES, "MALLOC_TOP_PAD_", "LD_PRELOAD")
 
 
 def _processor() -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import resource
 import sys
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from ecotui.engine.heap import release_freed
 from ecotui.engine.machine.memory import measure_memory
 
 ACCELERATOR_MARGIN_FRACTION = 0.10
@@ -154,12 +153,6 @@ class ProcessMeter:
             return _status_bytes("VmHWM")
         peak = _highest_ever()
         return peak if self._before is None or peak > self._before else None
-
-
-def release_freed() -> None:
-    """Have the C library give freed memory back to the system, where it can."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_bytes() -> int | None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from ecotui.engine.assembly import Parts
 from ecotui.engine.compute import probe_capabilities
 from ecotui.engine.emit import Stage
+from ecotui.engine.heap import release_freed
 from ecotui.engine.planning.borrowing import borrowed
 from ecotui.engine.planning.budget import Budget
 from ecotui.engine.planning.data_path import images_per_second_alone, images_per_second_with
 from ecotui.engine.planning.exploring import Exploration, Explorer
 from ecotui.engine.planning.fitting import Trial, pass_line
-from ecotui.engine.planning.memory import Room, release_freed, room_on
+from ecotui.engine.planning.memory import Room, room_on
 from ecotui.engine.planning.rehearsal import Rehearsal, Scored
 from ecotui.engine.planning.throughput import Pace
 from ecotui.text import listed

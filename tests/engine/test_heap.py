@@ -1,0 +1,133 @@
+"""Memory that is kept instead of being handed back to the system and asked for again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from ecotui.config import ComputeConfig
+from ecotui.engine import compute, heap
+
+GLIBC = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries have other ways"
+)
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are forked there")
+
+HEAD = """
+import json, multiprocessing, resource, sys
+import numpy as np
+from ecotui.engine.heap import keep_freed_memory, release_freed
+
+def faults_of(work):
+    work()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def megabytes(pid="self"):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+"""
+ARRAYS = """
+kept = keep_freed_memory(*json.loads(sys.argv[1]))
+small = faults_of(lambda: np.ones(500_000, dtype=np.float32))
+large = faults_of(lambda: np.ones(10_000_000, dtype=np.float32))
+print(json.dumps([kept, small, large]))
+"""
+WORKERS = """
+import torch
+from ecotui.engine.data.pool import WorkerPool
+keep_freed_memory()
+before = megabytes()
+pieces = [np.ones(2_000_000) for _ in range(20)]
+fence = np.ones(1_000_000)
+del pieces
+freed = megabytes()
+pool = WorkerPool(None, 1, "fork")
+after = megabytes()
+(worker,) = multiprocessing.active_children()
+print(json.dumps([before, freed, after, megabytes(worker.pid)]))
+pool.end()
+"""
+SMALL_PAGES = 500_000 * 4 // 4096
+PLAIN = compute.Compute(
+    device="cpu",
+    precision="fp32",
+    channels_last=False,
+    threads=torch.get_num_threads(),
+    workers=0,
+    micro_batch_size=4,
+    non_blocking=False,
+    warnings=(),
+)
+
+
+def told(code: str, *arguments: str, **settings: str) -> Any:
+    outside = {name: value for name, value in os.environ.items() if name not in heap.SETTINGS}
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + code, *arguments],
+        env=outside | settings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@GLIBC
+def test_the_pages_of_what_was_freed_are_used_again_whatever_its_size() -> None:
+    kept, small, large = told(ARRAYS, "[]")
+    assert kept
+    assert small < 50, small
+    assert large < 50, large
+
+
+@GLIBC
+def test_above_a_size_that_is_given_they_go_back() -> None:
+    kept, small, large = told(ARRAYS, f"[{heap.ARRAYS_BYTES}]")
+    assert kept
+    assert small < 50, small
+    assert large > 5_000, large  # numpy asks for huge pages, where the system has them
+
+
+@GLIBC
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"MALLOC_MMAP_THRESHOLD_": "131072"},
+        {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"},
+    ],
+)
+def test_a_persons_own_settings_stay(settings: dict[str, str]) -> None:
+    kept, small, _ = told(ARRAYS, "[]", **settings)
+    assert not kept
+    assert small > 40 * SMALL_PAGES, small
+
+
+@GLIBC
+@LINUX
+def test_forked_workers_do_not_hold_what_was_freed_before_them() -> None:
+    before, freed, after, workers = told(WORKERS)
+    assert freed > before + 300, "nothing was kept: there is nothing to tell"
+    assert after < before + 100
+    assert workers < before + 100
+
+
+@pytest.mark.parametrize(("device", "is_kept"), [("cpu", True), ("cuda:0", False), ("mps", False)])
+def test_training_on_the_cpu_keeps_it(
+    device: str, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(compute, "keep_freed_memory", lambda: calls.append("kept"))
+    compute.apply_process_settings(replace(PLAIN, device=device), ComputeConfig())
+    assert bool(calls) == is_kept
