@@ -360,13 +360,13 @@ PROMISES: tuple[Promise, ...] = (
     *_gpu(),
     *(
         Promise(
-            f"glibc keeping freed memory, a bare step's speed, {name}",
+            f"freed memory kept on the CPU, a bare step's speed, {name}",
             "allocator",
             None,
             at(name, "speed_kept"),
             form=".3f",
         )
-        for name in ("resnet18", "vit_tiny", "regnetx_002")
+        for name in ("resnet18", "vit_tiny", "regnetx_002", "regnetx_002_bf16")
     ),
 )
 
