@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from ecotui.config import ComputeConfig
+from ecotui.engine.copying import copied_aside
 from ecotui.engine.heap import keep_freed_memory
 from ecotui.engine.normalising import PLAIN, Normalisation
 from ecotui.errors import EnvironmentFaultError
@@ -88,15 +89,16 @@ class Compute:
 
         8-bit images are copied as they are, a quarter of the bytes, and normalised there.
         """
+        if self.non_blocking and tensor.device.type == "cpu":
+            tensor = copied_aside(tensor, self.device)
         if tensor.dim() != 4:
-            return tensor.to(self.device, non_blocking=self.non_blocking)
+            return tensor.to(self.device)
         form = torch.channels_last if self.channels_last else torch.contiguous_format
         if tensor.dtype == torch.uint8:
-            there = tensor.to(self.device, non_blocking=self.non_blocking)
-            return self.normalisation(there, form)
+            return self.normalisation(tensor.to(self.device), form)
         if self.channels_last:
-            return tensor.to(self.device, non_blocking=self.non_blocking, memory_format=form)
-        return tensor.to(self.device, non_blocking=self.non_blocking)
+            return tensor.to(self.device, memory_format=form)
+        return tensor.to(self.device)
 
 
 def card_uuid(device: str) -> str:
