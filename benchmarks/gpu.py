@@ -68,6 +68,9 @@ class Load:
     rounds: int
 
 
+COPIES = ("Memcpy", "Memset")
+"""How the profiler names them."""
+
 FULL = Load("cuda", "eva02_base_patch14_224", 224, 32, 20, 9)
 TRIED = Load("cpu", "test_vit", 64, 8, 4, 3)
 
@@ -157,13 +160,17 @@ def speeds(loops: dict[str, Step], batches: list[Batch], load: Load) -> dict[str
 
 
 def busy_fraction(step: Step, batches: list[Batch], load: Load) -> float:
-    """Return the share of a block's time in which kernels run; all of them are on one stream."""
+    """Return the share of a block's time in which kernels run; all of them are on one stream.
+
+    Copies, which run beside them, do not count.
+    """
     seen = ProfilerActivity.CUDA if load.device == "cuda" else ProfilerActivity.CPU
     with profile(activities=[seen]) as profiled:
         taken = block_seconds(step, batches, load)
     kernels = profiled.key_averages()
     field = "self_device_time_total" if load.device == "cuda" else "self_cpu_time_total"
-    return float(sum(getattr(kernel, field) for kernel in kernels) / 1e6 / taken)
+    computing = [kernel for kernel in kernels if not kernel.key.startswith(COPIES)]
+    return float(sum(getattr(kernel, field) for kernel in computing) / 1e6 / taken)
 
 
 def waits(step: Step, batches: list[Batch], load: Load) -> str | None:
