@@ -68,8 +68,8 @@ class Load:
     rounds: int
 
 
-COPIES = ("Memcpy", "Memset")
-"""How the profiler names them."""
+COPIES = "Memcpy HtoD"
+"""How the profiler names those to the device, which have a stream of their own."""
 
 FULL = Load("cuda", "eva02_base_patch14_224", 224, 32, 20, 9)
 TRIED = Load("cpu", "test_vit", 64, 8, 4, 3)
@@ -162,7 +162,7 @@ def speeds(loops: dict[str, Step], batches: list[Batch], load: Load) -> dict[str
 def busy_fraction(step: Step, batches: list[Batch], load: Load) -> float:
     """Return the share of a block's time in which kernels run; all of them are on one stream.
 
-    Copies, which run beside them, do not count.
+    Copies to the device, which run beside them, do not count.
     """
     seen = ProfilerActivity.CUDA if load.device == "cuda" else ProfilerActivity.CPU
     with profile(activities=[seen]) as profiled:

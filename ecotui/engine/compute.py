@@ -89,10 +89,10 @@ class Compute:
 
         8-bit images are copied as they are, a quarter of the bytes, and normalised there.
         """
+        if tensor.dim() != 4:
+            return tensor.to(self.device, non_blocking=self.non_blocking)
         if self.non_blocking and tensor.device.type == "cpu":
             tensor = copied_aside(tensor, self.device)
-        if tensor.dim() != 4:
-            return tensor.to(self.device)
         form = torch.channels_last if self.channels_last else torch.contiguous_format
         if tensor.dtype == torch.uint8:
             return self.normalisation(tensor.to(self.device), form)
@@ -149,8 +149,8 @@ def choose_compute(config: ResolvedConfig, capabilities: Capabilities) -> Comput
 def apply_process_settings(compute: Compute, config: ComputeConfig) -> None:
     """Set threads, memory and determinism of the whole process, before anything is computed.
 
-    On the CPU memory that was freed is kept for the next step: without, a step of ResNet-18 took up
-    to 1.1 times as long, one of RegNetX up to 1.2 times (`benchmarks/allocator.py`).
+    On the CPU memory that was freed is kept for the next step: without it steps took up to 1.3
+    times as long (`benchmarks/allocator.py`).
     """
     torch.set_num_threads(compute.threads)
     if compute.device_type == "cpu":

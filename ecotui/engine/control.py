@@ -25,6 +25,7 @@ from ecotui.commands import (
 )
 from ecotui.engine.deadline import Deadline
 from ecotui.engine.emit import Emit
+from ecotui.engine.heap import release_freed
 from ecotui.events import CommandAnswered, RunContinued, RunPaused
 from ecotui.text import visible
 
@@ -342,6 +343,7 @@ class Control:
     def _stand_still(self, step: int) -> None:
         started = time.monotonic()
         self._free_memory()
+        release_freed()  # of main memory: a run may stand still because it runs short
         why = self._pause_why
         self._emit(RunPaused(step=step, why=why, memory_freed=self._is_freed))
         while self._is_paused and self._flag.reason is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecotui.engine.checkpoint import Steps
+from ecotui.engine.heap import release_freed
 from ecotui.engine.snapshot import Snapshot, State
 from ecotui.engine.train_state import Captured
 
@@ -43,3 +44,4 @@ class HostCopy:
         """Free the memory."""
         self._snapshot = Snapshot()
         self.held = None
+        release_freed()

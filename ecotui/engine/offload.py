@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ecotui.engine.compute import is_out_of_memory
+from ecotui.engine.heap import release_freed
 from ecotui.engine.train_state import Trainable
 
 Move = Callable[[torch.Tensor, torch.device], torch.Tensor]
@@ -96,3 +97,5 @@ def empty_cache(device_type: str) -> None:
         torch.cuda.empty_cache()
     elif device_type == "mps":
         torch.mps.empty_cache()
+    else:
+        release_freed()

@@ -153,6 +153,23 @@ def test_a_pause_lasts_until_it_is_ended_and_saves_meanwhile(
     assert len(waits) == 4
 
 
+def test_a_run_that_stands_still_gives_back_the_memory_it_has_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = Harness(tmp_path)
+    append_command(harness.path, PauseRun())
+    done: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        done.append("waits")
+        append_command(harness.path, ContinueRun())
+
+    monkeypatch.setattr("ecotui.engine.control.time.sleep", sleep)
+    monkeypatch.setattr("ecotui.engine.control.release_freed", lambda: done.append("released"))
+    harness.control.poll(1)
+    assert done == ["released", "waits"]
+
+
 def test_a_pause_goes_on_where_the_memory_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ class Streams:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[str] = []
+        self.num_events = 0
         self.current = Stream("computing", self)
         copy = torch.Tensor.to
 
@@ -37,10 +38,15 @@ class Streams:
         monkeypatch.setattr(torch.cuda, "current_stream", lambda _: self.current)
         monkeypatch.setattr(torch.cuda, "Stream", self.make)
         monkeypatch.setattr(torch.cuda, "stream", self.use)
+        monkeypatch.setattr(torch.cuda, "Event", self.event)
 
     def make(self, device: str) -> Stream:
         self.calls.append(f"stream made on {device}")
         return Stream("aside", self)
+
+    def event(self) -> Event:
+        self.num_events += 1
+        return Event(self.num_events, self)
 
     @contextlib.contextmanager
     def use(self, stream: Stream) -> Iterator[None]:
@@ -60,11 +66,27 @@ class Stream:
         self._streams.calls.append(f"{self.name} waits for {other.name}")
 
 
+class Event:
+    """Stands for one."""
+
+    def __init__(self, number: int, streams: Streams) -> None:
+        self._number, self._streams = number, streams
+
+    def record(self, stream: Stream) -> None:
+        self._streams.calls.append(f"event {self._number} on {stream.name}")
+
+    def synchronize(self) -> None:
+        self._streams.calls.append(f"host waits for event {self._number}")
+
+
 @pytest.fixture
 def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
-    copying._aside.cache_clear()
+    kept = (copying._aside, copying._waiting)
+    for each in kept:
+        each.cache_clear()
     yield Streams(monkeypatch)
-    copying._aside.cache_clear()
+    for each in kept:
+        each.cache_clear()
 
 
 def test_a_copy_runs_beside_the_computing_which_waits_for_it(streams: Streams) -> None:
@@ -73,6 +95,7 @@ def test_a_copy_runs_beside_the_computing_which_waits_for_it(streams: Streams) -
     assert (there.shape, there.dtype, there.device.type) == ((2, 3, 4, 4), torch.uint8, DEVICE)
     assert streams.calls == [
         f"stream made on {DEVICE}",
+        "event 1 on computing",
         "copy on aside, blocking: False",
         "computing waits for aside",
         "memory kept for computing",
@@ -80,23 +103,42 @@ def test_a_copy_runs_beside_the_computing_which_waits_for_it(streams: Streams) -
     assert streams.current.name == "computing"
 
 
-def test_all_copies_to_a_device_share_a_stream(streams: Streams) -> None:
-    for _ in range(3):
-        copied_aside(torch.zeros(2), DEVICE)
-    assert streams.calls.count(f"stream made on {DEVICE}") == 1
+def test_all_copies_to_a_device_share_a_stream_and_the_host_does_not_run_far_ahead(
+    streams: Streams,
+) -> None:
+    waits: list[list[str]] = []
+    for _ in range(copying.AHEAD + 3):
+        del streams.calls[:]
+        copied_aside(torch.zeros(2, 3, 4, 4), DEVICE)
+        copied = streams.calls.index("copy on aside, blocking: False")
+        waits.append([each for each in streams.calls[:copied] if "host waits" in each])
+        assert (f"stream made on {DEVICE}" in streams.calls) == (len(waits) == 1)
+    # Before the third copy after one was sent, all before that one has been computed.
+    events = [[f"host waits for event {number}"] for number in (1, 2, 3)]
+    assert waits == [[]] * copying.AHEAD + events
 
 
-@pytest.mark.parametrize("is_aside", [True, False])
+def nothing(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros(shape, device=device, dtype=dtype)
+
+
 @pytest.mark.parametrize(
-    "tensor",
+    ("shape", "device", "dtype", "is_free", "is_aside"),
     [
-        torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
-        torch.zeros(2, 3, 4, 4),
-        torch.zeros(2, dtype=torch.int64),
+        ((2, 3, 4, 4), "cpu", torch.uint8, True, True),
+        ((2, 3, 4, 4), "cpu", torch.float32, True, True),
+        ((2, 3, 4, 4), "cpu", torch.uint8, False, False),
+        ((2,), "cpu", torch.int64, True, False),
+        ((2, 3, 4, 4), "meta", torch.float32, True, False),  # stands for one on the device
     ],
 )
-def test_batches_are_copied_so_where_copies_need_not_block(
-    tensor: torch.Tensor, is_aside: bool, monkeypatch: pytest.MonkeyPatch
+def test_images_are_copied_so_where_copies_need_not_block(
+    shape: tuple[int, ...],
+    device: str,
+    dtype: torch.dtype,
+    is_free: bool,
+    is_aside: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copied: list[str] = []
 
@@ -105,9 +147,11 @@ def test_batches_are_copied_so_where_copies_need_not_block(
         return tensor
 
     monkeypatch.setattr(compute, "copied_aside", record)
-    there = replace(PLAIN, non_blocking=is_aside).to_device(tensor)
-    assert copied == (["cpu"] if is_aside else [])
-    assert there.shape == tensor.shape
+    there = replace(PLAIN, device=device, non_blocking=is_free).to_device(
+        nothing(shape, device, dtype)
+    )
+    assert copied == ([device] if is_aside else [])
+    assert there.shape == shape
 
 
 def test_a_copy_that_is_there_takes_the_memory_format(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 
 import torch
 
+from ecotui.engine.heap import keep_as_usual
 from ecotui.engine.randomness import disown_generators
 
 STACKS_SIGNAL = signal.SIGUSR2
@@ -36,16 +37,18 @@ def start_method() -> Literal["fork", "spawn"]:
 def prepare_worker(engine_pid: int) -> None:
     """Make a fresh worker process well-behaved; runs inside it.
 
-    It computes on one thread, leaves an interrupt to the engine, ends on SIGTERM
-    although the engine's handler was inherited, tells its stacks when asked and when it crashes,
-    and ends with the engine (idle workers otherwise lingered for 5 s, a stuck one
-    for ever): on Linux the kernel kills it when the engine's thread that started it
-    ends, elsewhere a thread of its own watches.
+    It computes on one thread, keeps no more freed memory than glibc does by itself (or one that
+    has read a large photo would hold its memory for good), leaves an interrupt to the engine, ends
+    on SIGTERM although the engine's handler was inherited, tells its stacks when asked and when it
+    crashes, and ends with the engine (idle workers otherwise lingered for 5 s, a stuck one for
+    ever): on Linux the kernel kills it when the engine's thread that started it ends, elsewhere a
+    thread of its own watches.
 
     Args:
         engine_pid: Of the process that starts workers.
     """
     torch.set_num_threads(1)
+    keep_as_usual()
     disown_generators()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

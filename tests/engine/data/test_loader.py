@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import platform
 import random
 import shutil
 import signal
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 from ecotui.config import AugmentConfig, DataConfig
+from ecotui.engine import heap
 from ecotui.engine.data.dataset import Batch, PhotoDataset
 from ecotui.engine.data.index import DataIndex, build_index
 from ecotui.engine.data.loader import EvalLoader, TrainLoader
@@ -81,7 +83,8 @@ def refuse(_: Image.Image) -> torch.Tensor:
 def tell_settings(_: Image.Image) -> torch.Tensor:
     term, interrupt = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     raise RuntimeError(
-        f"{term == signal.SIG_DFL} {interrupt == signal.SIG_IGN} {torch.get_num_threads()}"
+        f"{term == signal.SIG_DFL} {interrupt == signal.SIG_IGN} {torch.get_num_threads()} "
+        f"{heap._Kept.largest_bytes}"
     )
 
 
@@ -333,8 +336,9 @@ class TestEvaluation:
 
 class TestWorkers:
     def test_they_compute_on_one_thread_and_leave_interrupts_to_the_engine(
-        self, index: DataIndex
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(heap._Kept, "largest_bytes", 7)
         handler = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             loader = eval_loader(index, tell_settings, 1)
@@ -342,7 +346,17 @@ class TestWorkers:
             loader.close()
         finally:
             signal.signal(signal.SIGTERM, handler)
-        assert batch.failures[0].reason.endswith("True True 1")
+        assert batch.failures[0].reason.endswith("True True 1 7")
+
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries differ")
+    def test_they_keep_no_more_freed_memory_than_others_do(
+        self, index: DataIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(heap._Kept, "largest_bytes", heap.LARGEST_BYTES)
+        loader = eval_loader(index, tell_settings, 1)
+        batch = next(iter(loader))
+        loader.close()
+        assert batch.failures[0].reason.endswith(f" {heap.USUAL_BYTES}")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's /proc")
     def test_they_do_not_hold_the_memory_of_other_workers_batches(
