@@ -149,8 +149,8 @@ def choose_compute(config: ResolvedConfig, capabilities: Capabilities) -> Comput
 def apply_process_settings(compute: Compute, config: ComputeConfig) -> None:
     """Set threads, memory and determinism of the whole process, before anything is computed.
 
-    On the CPU memory that was freed is kept for the next step: without it steps took up to 1.3
-    times as long (`benchmarks/allocator.py`).
+    On the CPU memory that was freed is kept for the next step, which is up to 1.4 times as fast for
+    it (`benchmarks/allocator.py`).
     """
     torch.set_num_threads(compute.threads)
     if compute.device_type == "cpu":
