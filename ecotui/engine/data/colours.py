@@ -10,6 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -39,7 +40,7 @@ class ColourJitter:
         """Return a changed copy of a uint8 RGB picture."""
         order = torch.randperm(3).tolist()
         low, high = max(0.0, 1.0 - self.strength), 1.0 + self.strength
-        factors = [float(torch.empty(1).uniform_(low, high)) for _ in range(3)]
+        factors = torch.empty(3).uniform_(low, high).tolist()
         values_CHW = image_CHW.float()
         # Whole numbers below 2^24 a row: exact in any order.
         sums = values_CHW.sum(dim=2).sum(dim=1, dtype=torch.float64).tolist()
@@ -72,11 +73,16 @@ def _composed(order: list[int], factors: list[float], mean: float) -> tuple[floa
 
 
 def _mapped(values_CHW: torch.Tensor, own: float, grey: float, offset: float) -> torch.Tensor:
-    greys_HW = values_CHW[0] * (_LUMA[0] * grey)
-    greys_HW.add_(values_CHW[1] * (_LUMA[1] * grey)).add_(values_CHW[2] * (_LUMA[2] * grey))
-    greys_HW.add_(offset + 0.5)  # what is cut off next is rounded
-    # By way of int16, which is exact here: at once takes three times as long.
-    return values_CHW.mul_(own).add_(greys_HW).clamp_(0.0, 255.5).to(torch.int16).to(torch.uint8)
+    # In NumPy what it is faster at: its loops are wider than torch's, and begin sooner.
+    planes = values_CHW.numpy()
+    greys_HW = planes[0] * np.float32(_LUMA[0] * grey)
+    greys_HW += planes[1] * np.float32(_LUMA[1] * grey)
+    greys_HW += planes[2] * np.float32(_LUMA[2] * grey)
+    greys_HW += np.float32(offset + 0.5)  # what is cut off next is rounded
+    planes *= np.float32(own)
+    planes += greys_HW
+    values_CHW.clamp_(0.0, 255.5)
+    return torch.from_numpy(planes.astype(np.uint8))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from timm.data import create_transform
 from ecotui.config import AugmentConfig
 from ecotui.engine.data.colours import ColourJitter, Erasing
 from ecotui.engine.data.framing import Frame, middle_frame, random_frame
+from ecotui.engine.data.pixels import in_planes
 from ecotui.engine.data.sources import Decoded, Source, shrinking
 from ecotui.engine.input_spec import InputSpec
 from ecotui.engine.normalising import Normalisation, Triple
@@ -191,7 +192,7 @@ def _policy(spec: InputSpec, augment: AugmentConfig) -> Callable[[Image.Image], 
 
 def _through(policy: Callable[[Image.Image], Image.Image], image_CHW: torch.Tensor) -> torch.Tensor:
     image = Image.fromarray(np.ascontiguousarray(image_CHW.permute(1, 2, 0).numpy()))
-    return torch.from_numpy(np.array(policy(image))).permute(2, 0, 1).contiguous()
+    return in_planes(torch.from_numpy(np.array(policy(image))).permute(2, 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
