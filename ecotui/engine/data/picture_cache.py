@@ -1,6 +1,6 @@
 """Decoded pictures in the user's cache, shared by workers and runs.
 
-A file a picture: a header, and its uint8 RGB pixels, which are mapped, not read. A picture is a
+A file a picture: a header, and its uint8 RGB pixels, read as they are. A picture is a
 function of its file's content, of the side and of the decoders' releases alone: whether it was
 there or is made now does not show in the pixels, so the cache may be lost, or full, at any moment;
 copies of a photo share one, and a data set that is moved finds its own.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mmap
 import os
 import secrets
 import struct
@@ -158,11 +157,12 @@ class PictureCache:
             return None
         try:
             size = os.fstat(descriptor).st_size
-            if size <= _OFFSET:
+            if not _OFFSET < size <= _OFFSET + MAX_PICTURE_BYTES:
                 return None
-            # Never written: as a private copy its pixels pass where they must be writable.
-            record = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
-        except (OSError, ValueError):
+            # Read rather than mapped: a page that cannot be read would kill, and the faults of a
+            # mapping that is looked at once take longer than the copy.
+            record = os.pread(descriptor, size, 0)
+        except OSError:
             return None
         finally:
             os.close(descriptor)
@@ -172,7 +172,7 @@ class PictureCache:
         self._note_use(sample_id, key, place, identity)
         return picture
 
-    def _parsed(self, sample_id: int, key: bytes, record: mmap.mmap) -> Picture | None:
+    def _parsed(self, sample_id: int, key: bytes, record: bytes) -> Picture | None:
         header = record[: _HEADER.size]
         form, own, width, height, *rest = _HEADER.unpack(header)
         full_width, full_height, num_bytes, checksum, header_checksum = rest
