@@ -29,7 +29,7 @@ from ecotui.text import visible
 Transform = Callable[[Image.Image], torch.Tensor]
 """RGB photo to uint8 tensor `[3, image_size, image_size]`; float32 is taken for normalised."""
 
-PIXELS_VERSION = 3
+PIXELS_VERSION = 4
 """Of how files become pixels. A run that began with another one goes on, not to the last bit."""
 
 _LONGEST_ASPECT = 8

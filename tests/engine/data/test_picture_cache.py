@@ -166,7 +166,7 @@ class TestKeeping:
         assert fill(cache_in(folder), photos) == first
         assert len(opened) == 8
 
-    def test_its_files_are_mapped_and_its_owners(self, photos: Path, folder: Path) -> None:
+    def test_its_files_are_plain_and_its_owners(self, photos: Path, folder: Path) -> None:
         fill(cache_in(folder), photos)
         (path, *_) = records(folder)
         assert path.stat().st_size == RECORD_BYTES
@@ -426,6 +426,39 @@ class TestTornRecords:
         assert fill(cache_in(folder), photos) == want
         assert len(opened) == 1
         assert path.read_bytes() == whole  # and it is whole again
+
+    def test_one_that_the_disk_does_not_give_back_is_made_again(
+        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        want = fill(cache_in(folder), photos)
+        cache = cache_in(folder)
+        pread = os.pread
+
+        def failing(descriptor: int, count: int, offset: int) -> bytes:
+            if count == RECORD_BYTES:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return pread(descriptor, count, offset)
+
+        monkeypatch.setattr(os, "pread", failing)
+        opened = counting(monkeypatch)
+        assert fill(cache, photos) == want
+        assert len(opened) == 8
+
+    def test_one_that_is_cut_off_while_it_is_known_is_made_again(
+        self, photos: Path, folder: Path
+    ) -> None:
+        cache = cache_in(folder)
+        want = fill(cache, photos)
+        assert fill(cache, photos) == want
+        os.truncate(records(folder)[0], RECORD_BYTES // 2)
+        assert fill(cache, photos) == want
+
+    def test_what_is_too_large_to_be_one_is_not_read(self, photos: Path, folder: Path) -> None:
+        want = fill(cache_in(folder), photos)
+        (path, *_) = records(folder)
+        os.truncate(path, 1 << 40)  # a hole: more than there is memory
+        assert fill(cache_in(folder), photos) == want
+        assert path.stat().st_size == RECORD_BYTES
 
     def test_one_of_another_photo_is_not_used(self, photos: Path, folder: Path) -> None:
         want = fill(cache_in(folder), photos)

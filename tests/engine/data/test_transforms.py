@@ -13,10 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from timm.data import create_transform
+from torch.nn.functional import interpolate
 
 from ecotui.config import AugmentConfig
-from ecotui.engine.data.framing import middle_frame
+from ecotui.engine.data.framing import Frame, middle_frame
 from ecotui.engine.data.picture_cache import shrunk
+from ecotui.engine.data.pixels import Pixels
 from ecotui.engine.data.sources import open_source
 from ecotui.engine.data.transforms import AtLeast, TrainTransform, Transforms, build_transforms
 from ecotui.engine.input_spec import InputSpec
@@ -94,6 +96,28 @@ def test_pixels_are_8_bits_and_become_normalised_float32(how: str) -> None:
         image_CHW = transforms.normalisation(image_CHW)
         assert image_CHW.dtype == torch.float32
         assert torch.allclose(image_CHW, expected[:, None, None].expand_as(image_CHW), atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("augment", [AugmentConfig(), PLAIN, AugmentConfig(auto_augment="v0")])
+def test_channels_lie_one_after_another(how: str, augment: AugmentConfig) -> None:
+    transforms = build_transforms(spec(how=how), augment)
+    for transform in (transforms.train, transforms.evaluate):
+        assert transform(noise(50, 40)).is_contiguous()
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_part_is_resized_as_if_it_were_all_there_is(how: str, is_writable: bool) -> None:
+    photo = np.array(noise(50, 40))
+    box = (7.0, 3.0, 40.0, 39.0)
+    part_CHW = torch.from_numpy(photo[3:39, 7:40].copy()).permute(2, 0, 1).contiguous()
+    photo.flags.writeable = is_writable
+    before = photo.tobytes()
+    ours = Pixels(photo, (50, 40)).cut(Frame(box), 24, how)
+    alone = interpolate(part_CHW[None], (24, 24), mode=how, antialias=True)[0]
+    assert torch.equal(ours, alone)
+    assert photo.tobytes() == before
 
 
 def test_evaluation_is_the_same_each_time_and_draws_nothing() -> None:
