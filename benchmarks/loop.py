@@ -6,10 +6,12 @@ and above each peer that clips gradients, too; with what ecotui chooses by itsel
 peer does by default, at least 1.5 times on eva02_base and resnet18.
 
 All loops live in one process, and take a step in turn (`parts/turns.py`); each draws the same
-pictures, held in memory, through a `DataLoader` of its own. Where memory happens to lie makes a
-loop faster or slower by a hundredth for as long as a process lives: each load is measured in fresh
-ones, medians count, and a second bare loop is the control. That the engine keeps freed memory on
-the CPU (`ecotui.engine.heap`) makes all loops of its process faster, the peers' as well.
+pictures, held in memory, through a `DataLoader` of its own. A peer is held against ecotui step by
+step, as the bare loop is against all, and the median of the steps counts. Where memory happens to
+lie makes a loop faster or slower by a hundredth for as long as a process lives: each load is
+measured in fresh ones, medians count, and a second bare loop is the control. That the engine keeps
+freed memory on the CPU (`ecotui.engine.heap`) makes all loops of its process faster, the peers' as
+well.
 
 Loads (PART names one or more): `vit_tiny` and `test_vit`, on one thread, the same fused AdamW
 everywhere; `eva02` and `resnet18`, on all processors, everybody with its defaults: ecotui in the
@@ -31,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +75,9 @@ LOG_INTERVAL = 50
 """Steps; timm's default."""
 
 Row = dict[str, torch.Tensor]
+Found = dict[str, dict[str, float]]
+"""Each loop's speed in that of the bare one, ecotui's in that of each peer, and milliseconds."""
+
 Loop = tuple[Turn, Callable[[], None]]
 
 
@@ -100,7 +105,7 @@ class Load:
 
 
 LOADS = {
-    "vit_tiny": Load("vit_tiny_patch16_224", 224, 2, 40, 3, False, 0.99),
+    "vit_tiny": Load("vit_tiny_patch16_224", 224, 2, 40, 5, False, 0.99),
     "test_vit": Load("test_vit", 64, 8, 300, 3, False, 0.92),
     "eva02": Load("eva02_base_patch14_224", 224, 4, 5, 1, True, 1.5),
     "resnet18": Load("resnet18", 224, 8, 20, 2, True, 1.5),
@@ -297,23 +302,37 @@ def loops_of(load: Load, folder: Path) -> dict[str, Loop]:
     }
 
 
-def measure(load: Load) -> dict[str, float]:
-    """Return each loop's speed in that of the bare one, and milliseconds of a bare step."""
+def measure(load: Load) -> Found:
+    """Measure in this process."""
     torch.set_num_threads((os.cpu_count() or 1) if load.is_default else 1)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         loops = loops_of(load, Path(place))
         take_turns(loops, load.steps + WARM_UP)
     times = {name: turn.times[WARM_UP:] for name, (turn, _) in loops.items()}
-    speeds = {
-        name: statistics.median(one / two for one, two in zip(times["bare"], own, strict=True))
-        for name, own in times.items()
-        if name != "bare"
+    return {
+        "speeds": {
+            name: _ratio(times["bare"], own) for name, own in times.items() if name != "bare"
+        },
+        "ecotui_against": {
+            name: _ratio(own, times["ecotui"])
+            for name, own in times.items()
+            if _is_peer(name) and (load.is_default or name.endswith("_clipping"))
+        },
+        "milliseconds": {"bare_step": 1000 * statistics.median(times["bare"])},
     }
-    return {**speeds, "bare_step_milliseconds": 1000 * statistics.median(times["bare"])}
 
 
-def _in_a_process(name: str) -> dict[str, float]:
+def _ratio(ones: list[float], others: list[float]) -> float:
+    """Return the median ratio of steps that were taken in the same turn."""
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+
+
+def _is_peer(name: str) -> bool:
+    return name.startswith(("timm", "lightning", "hugging_face"))
+
+
+def _in_a_process(name: str) -> Found:
     threads = {} if LOADS[name].is_default else {"OMP_NUM_THREADS": "1"}
     # The frameworks print bars and notes: what was found is the last line.
     done = subprocess.run(
@@ -326,7 +345,7 @@ def _in_a_process(name: str) -> dict[str, float]:
     )
     if done.returncode != 0:
         raise AssertionError(done.stderr[-4000:])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: Found = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -334,25 +353,19 @@ def summed_up(name: str) -> dict[str, Any]:
     """Return medians over fresh processes, what each of them found, and whether the claim holds."""
     load = LOADS[name]
     runs = [_in_a_process(name) for _ in range(load.processes)]
-    speeds = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    peers = dict(_peers(speeds, load))
+    medians = {
+        part: {key: statistics.median(run[part][key] for run in runs) for key in keys}
+        for part, keys in runs[0].items()
+    }
     return {
         "model": load.model,
         "image_size": load.image_size,
         "batch_size": load.batch_size,
         "steps": load.steps * load.processes,
-        "speeds": speeds,
+        **medians,
         "of_each_process": runs,
-        "ecotui_against": {key: speeds["ecotui"] / speed for key, speed in peers.items()},
         "least": load.least,
     }
-
-
-def _peers(speeds: dict[str, float], load: Load) -> Iterator[tuple[str, float]]:
-    for name, speed in speeds.items():
-        is_peer = name.startswith(("timm", "lightning", "hugging_face"))
-        if is_peer and (load.is_default or name.endswith("_clipping")):
-            yield name, speed
 
 
 def main() -> None:
