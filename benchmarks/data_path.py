@@ -9,10 +9,9 @@ picture, the others find it.
 Both read the same made JPEGs, with random crops of 0.08 to 1 of the area, flips and colour jitter
 of 0.4, timm's defaults, and deliver float32 batches of 32 in the training process, which computes
 on one thread. timm's default delivers through its prefetcher; without it (`use_prefetcher=False`)
-it is measured too. In turn, timm's twice in every round, before and after ecotui's: the ratio of
-both to each other is an A/A control, and what ecotui is held against in that round is their mean,
-as the processors of a virtual machine change their speed within a round. Ratios are medians over
-the rounds.
+it is measured too. In turn, timm's twice in every round, before and after ecotui's: a ratio is the
+geometric mean of those to each of them, medians over the rounds, as the processors of a virtual
+machine change their speed within a round; how the two differ is the A/A control.
 
 PART: `small` (512x384), `medium` (1600x1200), `large` (4000x3000), or `plain`, what is left of the
 claims in a picture with little grain: how far a JPEG can be decoded at a part of its size depends
@@ -23,6 +22,7 @@ on how many bits it has a pixel, as all of them are read. Prints one JSON object
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import sys
@@ -162,7 +162,7 @@ def seconds_an_image(epoch: Epoch) -> float:
 def compared(folder: Path, index: DataIndex, workers: int, target: float) -> dict[str, float]:
     """Return images a second of each way, and medians of their ratios to timm's default.
 
-    That is measured twice in each round: the mean of both is what the others are held against.
+    That is measured twice in each round, and the others are held against both.
     """
     cache = PictureCache(
         folder.with_name(f"{folder.name}-pictures-{workers}"),
@@ -194,21 +194,23 @@ def compared(folder: Path, index: DataIndex, workers: int, target: float) -> dic
         (first["ecotui_cache_warm"] + (EPOCHS - 1) * each) / EPOCHS
         for each in times["ecotui_cache_warm"]
     ]
-    theirs = [sum(both) / 2 for both in zip(times["timm"], times["timm_again"], strict=True)]
     ratios = {
-        f"ratio_{name}": statistics.median(
-            one / other for one, other in zip(theirs, taken, strict=True)
+        f"ratio_{name}": math.sqrt(
+            _ratio(times["timm"], taken) * _ratio(times["timm_again"], taken)
         )
         for name, taken in times.items()
         if name not in ("timm", "timm_again")
     }
-    ratios["ratio_timm_again"] = statistics.median(
-        one / other for one, other in zip(times["timm"], times["timm_again"], strict=True)
-    )
+    ratios["ratio_timm_again"] = _ratio(times["timm"], times["timm_again"])
     speeds = {
         f"{name}_images_per_second": 1.0 / statistics.median(taken) for name, taken in times.items()
     }
     return {"target": target, "target_cache_warm": 3.0, **ratios, **speeds}
+
+
+def _ratio(ones: list[float], others: list[float]) -> float:
+    """Return the median ratio of what was measured in the same round."""
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 
 def main() -> None:

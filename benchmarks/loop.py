@@ -6,12 +6,12 @@ and above each peer that clips gradients, too; with what ecotui chooses by itsel
 peer does by default, at least 1.5 times on eva02_base and resnet18.
 
 All loops live in one process, and take a step in turn (`parts/turns.py`); each draws the same
-pictures, held in memory, through a `DataLoader` of its own. A peer is held against ecotui step by
-step, as the bare loop is against all, and the median of the steps counts. Where memory happens to
-lie makes a loop faster or slower by a hundredth for as long as a process lives: each load is
-measured in fresh ones, medians count, and a second bare loop is the control. That the engine keeps
-freed memory on the CPU (`ecotui.engine.heap`) makes all loops of its process faster, the peers' as
-well.
+pictures, held in memory, through a `DataLoader` of its own. A peer that a claim is about is held
+against ecotui step by step, as the bare loop is against all, and the median of the steps counts.
+Where memory happens to lie makes a loop faster or slower by a hundredth for as long as a process
+lives: each load is measured in fresh ones, medians count, and a second bare loop is the control.
+That the engine keeps freed memory on the CPU (`ecotui.engine.heap`) makes all loops of its process
+faster, the peers' as well.
 
 Loads (PART names one or more): `vit_tiny` and `test_vit`, on one thread, the same fused AdamW
 everywhere; `eva02` and `resnet18`, on all processors, everybody with its defaults: ecotui in the
@@ -350,7 +350,7 @@ def _in_a_process(name: str) -> Found:
 
 
 def summed_up(name: str) -> dict[str, Any]:
-    """Return medians over fresh processes, what each of them found, and whether the claim holds."""
+    """Return medians over fresh processes, what each of them found, and what is claimed."""
     load = LOADS[name]
     runs = [_in_a_process(name) for _ in range(load.processes)]
     medians = {

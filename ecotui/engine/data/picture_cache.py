@@ -162,11 +162,11 @@ class PictureCache:
             # Read rather than mapped: a page that cannot be read would kill, and the faults of a
             # mapping that is looked at once take longer than the copy.
             record = os.pread(descriptor, size, 0)
-        except OSError:
+        except (OSError, MemoryError):
             return None
         finally:
             os.close(descriptor)
-        picture = self._parsed(sample_id, key, record)
+        picture = self._parsed(sample_id, key, record) if len(record) == size else None
         if picture is None:
             return None
         self._note_use(sample_id, key, place, identity)

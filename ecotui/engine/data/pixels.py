@@ -122,7 +122,7 @@ def _upright(cut_CHW: torch.Tensor, orientation: int) -> torch.Tensor:
 def in_planes(image_CHW: torch.Tensor) -> torch.Tensor:
     """Return a picture with its channels one after another in memory.
 
-    By NumPy, which takes them apart in half of torch's time.
+    By NumPy, which needs half of torch's time for it.
     """
     if image_CHW.is_contiguous():
         return image_CHW
@@ -133,8 +133,8 @@ def _resized_by_torch(
     stored_HWC: NDArray[np.uint8], box: Box, side: int, interpolation: str
 ) -> torch.Tensor:
     left, top, right, bottom = map(int, box)
-    # Its own memory, one row after another: torch copies what is not, and warns of what it cannot
-    # promise not to write.
+    # One row after another: torch copies what is not, and warns of what it cannot promise not to
+    # write.
     part_HWC = np.require(stored_HWC[top:bottom, left:right], requirements=("C", "W"))
     # With a first dimension that is as long as the picture: only so does torch see the layout, and
     # leave the result in it, without a slow way back to planes.

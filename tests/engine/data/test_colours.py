@@ -33,6 +33,17 @@ def test_all_three_at_once_are_torchvisions_one_after_another(
     assert float((ours.float() - theirs * 255).abs().max()) <= 1.0
 
 
+@pytest.mark.parametrize(("factor", "ends"), [(1.4, (0, 255)), (0.6, (0, 153)), (3.0, (0, 255))])
+def test_what_leaves_the_range_is_cut_off_at_black_and_white(
+    factor: float, ends: tuple[int, int]
+) -> None:
+    black_and_white = torch.tensor([0, 255], dtype=torch.uint8).expand(3, 4, 2)
+    brighter = _mapped(black_and_white.float(), factor, 0.0, 0.0)
+    assert brighter[0, 0].tolist() == list(ends)
+    assert _mapped(black_and_white.float(), factor, 0.0, -1000.0).unique().tolist() == [0]
+    assert _mapped(black_and_white.float(), factor, 0.0, 1000.0).unique().tolist() == [255]
+
+
 def test_jitter_follows_the_generator_and_its_strength() -> None:
     image = picture()
     seen = []

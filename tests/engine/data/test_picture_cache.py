@@ -427,17 +427,20 @@ class TestTornRecords:
         assert len(opened) == 1
         assert path.read_bytes() == whole  # and it is whole again
 
+    @pytest.mark.parametrize("given", [None, 0, 30, 1000])
     def test_one_that_the_disk_does_not_give_back_is_made_again(
-        self, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, photos: Path, folder: Path, given: int | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         want = fill(cache_in(folder), photos)
         cache = cache_in(folder)
         pread = os.pread
 
         def failing(descriptor: int, count: int, offset: int) -> bytes:
-            if count == RECORD_BYTES:
+            if count != RECORD_BYTES:
+                return pread(descriptor, count, offset)
+            if given is None:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return pread(descriptor, count, offset)
+            return pread(descriptor, given, offset)
 
         monkeypatch.setattr(os, "pread", failing)
         opened = counting(monkeypatch)
