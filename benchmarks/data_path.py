@@ -42,6 +42,7 @@ from PIL import Image, ImageFilter
 
 from benchmarks.audit import index_of, made_photo
 from benchmarks.parts.keeping import keep
+from benchmarks.parts.ratios import median_ratio
 from ecotui.config import AugmentConfig
 from ecotui.engine.data.index import DataIndex
 from ecotui.engine.data.loader import TrainLoader
@@ -196,21 +197,16 @@ def compared(folder: Path, index: DataIndex, workers: int, target: float) -> dic
     ]
     ratios = {
         f"ratio_{name}": math.sqrt(
-            _ratio(times["timm"], taken) * _ratio(times["timm_again"], taken)
+            median_ratio(times["timm"], taken) * median_ratio(times["timm_again"], taken)
         )
         for name, taken in times.items()
         if name not in ("timm", "timm_again")
     }
-    ratios["ratio_timm_again"] = _ratio(times["timm"], times["timm_again"])
+    ratios["ratio_timm_again"] = median_ratio(times["timm"], times["timm_again"])
     speeds = {
         f"{name}_images_per_second": 1.0 / statistics.median(taken) for name, taken in times.items()
     }
     return {"target": target, "target_cache_warm": 3.0, **ratios, **speeds}
-
-
-def _ratio(ones: list[float], others: list[float]) -> float:
-    """Return the median ratio of what was measured in the same round."""
-    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ from benchmarks.parts.loops import (
     parts_of,
     run_in,
 )
+from benchmarks.parts.ratios import median_ratio
 from ecotui.stream import EventWriter
 
 RESULTS = Path(__file__).resolve().parent / "results" / "guards.json"
@@ -142,18 +143,13 @@ def measure(load: Load) -> dict[str, float]:
     mean_times = [(one + two) / 2 for one, two in zip(bare_times, control_times, strict=True)]
     return {
         "bare_step_milliseconds": 1000 * statistics.median(mean_times),
-        "guarded_speed": _ratio(mean_times, guarded_times),
-        "control_speed": _ratio(bare_times, control_times),
+        "guarded_speed": median_ratio(mean_times, guarded_times),
+        "control_speed": median_ratio(bare_times, control_times),
         "added_milliseconds": 1000
         * statistics.median(
             late - early for early, late in zip(mean_times, guarded_times, strict=True)
         ),
     }
-
-
-def _ratio(bare: list[float], other: list[float]) -> float:
-    """Return the median over the steps of one loop's speed in that of the other."""
-    return statistics.median(one / two for one, two in zip(bare, other, strict=True))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ from benchmarks.parts.loops import (
     parts_of,
     run_in,
 )
+from benchmarks.parts.ratios import median_ratio
 from benchmarks.parts.turns import Turn, take_turns
 from ecotui.engine.data.loader import Batch
 from ecotui.engine.planning.budget import Budget
@@ -312,20 +313,15 @@ def measure(load: Load) -> Found:
     times = {name: turn.times[WARM_UP:] for name, (turn, _) in loops.items()}
     return {
         "speeds": {
-            name: _ratio(times["bare"], own) for name, own in times.items() if name != "bare"
+            name: median_ratio(times["bare"], own) for name, own in times.items() if name != "bare"
         },
         "ecotui_against": {
-            name: _ratio(own, times["ecotui"])
+            name: median_ratio(own, times["ecotui"])
             for name, own in times.items()
             if _is_peer(name) and (load.is_default or name.endswith("_clipping"))
         },
         "milliseconds": {"bare_step": 1000 * statistics.median(times["bare"])},
     }
-
-
-def _ratio(ones: list[float], others: list[float]) -> float:
-    """Return the median ratio of steps that were taken in the same turn."""
-    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 
 def _is_peer(name: str) -> bool:

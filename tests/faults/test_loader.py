@@ -300,6 +300,7 @@ def test_without_descriptors_for_workers_the_engine_reads_by_itself(
     loader = train_loader(index, transforms, 2, watched)
     batches = loader.epoch(1)
     seen = [next(batches)]
+    gc.collect()  # what others left may hold descriptors, and would give them back to the loader
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
     try:
