@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -107,3 +108,19 @@ def test_what_nobody_took_is_closed(ends: Ends) -> None:
     engine.receive()
     engine.close()
     assert len(os.listdir("/dev/fd")) == before - 1
+
+
+def test_a_file_that_was_lost_for_want_of_descriptors_is_told(ends: Ends) -> None:
+    engine, worker = ends
+    file = memory_file.create()
+    worker.send({"file": 1}, file)
+    os.close(file)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        with pytest.raises(OSError, match="too many open files"):
+            engine.receive()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
