@@ -41,6 +41,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from benchmarks.audit import index_of, made_photo
+from benchmarks.parts.choosing import chosen
 from benchmarks.parts.keeping import keep
 from benchmarks.parts.ratios import median_ratio
 from ecotui.config import AugmentConfig
@@ -223,7 +224,7 @@ def main() -> None:
     found: dict[str, Any] = {"rounds": ROUNDS, "side": SIDE, "batch": BATCH}
     if RESULT.is_file():
         found = {**json.loads(RESULT.read_text(encoding="utf-8")), **found}
-    for name in [word for word in sys.argv[1:] if word in PARTS] or list(PARTS):
+    for name in chosen(sys.argv[1:], PARTS):
         part = PARTS[name]
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "photos"

@@ -47,6 +47,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.parts.choosing import chosen
 from benchmarks.parts.keeping import keep
 from benchmarks.parts.loops import (
     SMOOTHING,
@@ -370,7 +371,7 @@ def main() -> None:
     if RESULT.is_file():
         with suppress(ValueError):
             found = {**json.loads(RESULT.read_text(encoding="utf-8")), **found}
-    for name in [word for word in sys.argv[1:] if word in LOADS] or list(LOADS):
+    for name in chosen(sys.argv[1:], LOADS):
         found[name] = summed_up(name)
         print(f"{name}: {json.dumps(found[name])}", file=sys.stderr)
     keep(RESULT, found)
